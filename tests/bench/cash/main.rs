@@ -4,8 +4,10 @@
 //! ```text
 //! cargo bench -p portreeve-bench --bench cash                          10,000 orders, a table
 //! cargo bench -p portreeve-bench --bench cash -- --json                one JSON object
+//! … -- --road short                         the same without what comes after the goods
 //! … -- --orders 100000 --per-input 20 --senders 8
-//! … -- --orders 100000 --rounds 10          CPU by stage, round by round
+//! … -- --orders 100000 --rounds 10          CPU by stage, round by round, on the short road
+//! … -- --road whole --orders 50000 --rounds 5    the same on the whole one
 //! … -- --orders 100000 --rounds 10 --pairs 5    then rounds over that store and a new one in turn
 //! … -- --outage                             10,000 orders with and without an outage
 //! … -- --outage --orders 10000 --per-second 100
@@ -13,31 +15,44 @@
 //!
 //! ```text
 //! 850 ──▶ order.created ──▶ ERP books it ──▶ order.accepted ─┬▶ the warehouse gets it
-//!                           (its receipt says so)            └▶ the demand plan books it
+//!                           (its receipt says so)            ├▶ the demand plan books it
+//!                                                            └▶ the customer gets an 855
 //! the warehouse ──▶ inventory.allocated, shipment.picked, packed, dispatched, confirmed
-//!                                                     └▶ the demand plan takes it out
+//!                                                     ├▶ the demand plan takes it out
+//!                                                     ├▶ the customer gets an 856
+//!                                                     └▶ the ERP ships and invoices what left
+//! the ERP, when it is asked what it posted ──▶ invoice.posted ─┬▶ the tax service gets it, committed
+//!                                                              └▶ the customer gets an 810
+//! the customer pays ──▶ payment.settled, by the processor's signed webhook: the order is `settled`
 //! ```
 //!
-//! So an order is eleven events: seven that come in (the order, the ERP's word, and five of the
-//! warehouse) and four deliveries, each durable with its audit record. The demand plan is another
-//! ERP, and gets two messages of each order: taking out comes after booking, or finds nothing.
+//! So an order is eighteen events: nine that come in (the order, the ERP's word, five of the
+//! warehouse, the invoice and the payment) and nine deliveries, each durable with its audit record,
+//! and each over HTTP. The demand plan is another ERP, and gets two messages of each order: taking
+//! out comes after booking, or finds nothing. With `--road short` the road ends where the goods left,
+//! and an order is eleven events: seven that come in, and the four deliveries to ERP, warehouse and plan.
 //!
 //! Each is a process of its own: the load generator, the host, which does everything that `serve`
-//! does, and the stand-ins of the three systems. The warehouse's stand-in takes each release a
-//! step on every few milliseconds and posts what it says as it would by webhook; its CPU is the
-//! stand-ins'. The clock runs from the first post until all that there is to do is done.
+//! does, and the stand-ins of all systems. The warehouse's stand-in takes each release a step on
+//! every few milliseconds and posts what it says as it would by webhook, and customers pay what their
+//! 810 says; that CPU is the stand-ins'. The clock runs from the first post until all that there is to
+//! do is done.
 //!
-//! With `--rounds` the stages run one after the other, so that the host's CPU of each is its own;
-//! the store grows from round to round, and the last round is to cost what the first one did, by a
-//! ruler that the machine is measured with beside it.
+//! With `--rounds` the stages run one after the other, so that the host's CPU of each is its own, what
+//! the ERP is asked for counted with what comes in; the store grows from round to round, and the last
+//! round is to cost what the first one did, by a ruler that the machine is measured with beside it.
+//! They take the short road unless it is said: a million orders of it are 60 GB.
 //!
 //! With `--outage` orders come at a pace that the host is not busy with, twice, each time into a
 //! new folder. The second time the demand plan's port is closed from the first order on, until
 //! the other systems have all they get. Then it is opened again.
 //!
-//! Each run ends with the systems' own books (each order booked, released, shipped and taken out
-//! once), with no exception, and with an audit log that verifies.
+//! Each run ends with the systems' own books (each order booked, released, shipped, taken out,
+//! invoiced, taxed, told to its customer and paid once, and paid as it was invoiced), with every order
+//! at the end of its road, with no exception, and with an audit log that verifies.
 
+mod customers;
+mod finance;
 #[path = "../throughput/host.rs"]
 mod host;
 #[path = "../throughput/load.rs"]
@@ -55,6 +70,8 @@ mod standins;
 
 use anyhow::{Context, bail, ensure};
 
+use self::road::Road;
+
 /// Orders of a full run.
 const ORDERS: u32 = 10_000;
 /// Orders in one interchange: a partner's batch.
@@ -68,6 +85,7 @@ const PER_SECOND: u32 = 100;
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) json: bool,
+    pub(crate) road: Road,
     pub(crate) orders: u32,
     pub(crate) load: load::Shape,
     /// Rounds of stages.
@@ -86,6 +104,7 @@ impl Options {
             load::Shape { per_input: PER_INPUT, senders: SENDERS, advised_every: 0, lines: 1, per_second: PER_SECOND };
         let mut options = Self {
             json: false,
+            road: Road::Whole,
             orders: ORDERS,
             load,
             rounds: None,
@@ -94,6 +113,7 @@ impl Options {
             role: None,
             rest: Vec::new(),
         };
+        let mut road = None;
         while let Some(argument) = arguments.next() {
             let mut number = || -> anyhow::Result<u32> {
                 let text = arguments.next().with_context(|| format!("`{argument}` needs a number"))?;
@@ -103,6 +123,10 @@ impl Options {
             };
             match argument.as_str() {
                 "--json" => options.json = true,
+                "--road" => {
+                    let word = arguments.next().context("`--road` needs a road; expected short or whole")?;
+                    road = Some(Road::parse(&word)?);
+                }
                 "--orders" => options.orders = number()?,
                 "--per-input" => options.load.per_input = number()?,
                 "--senders" => options.load.senders = number()?,
@@ -119,11 +143,13 @@ impl Options {
                 "--bench" => {}
                 other => {
                     bail!(
-                        "`{other}` is unknown; expected --json, --orders N, --per-input N, --senders N, --rounds N, --pairs N, --outage or --per-second N"
+                        "`{other}` is unknown; expected --json, --road short|whole, --orders N, --per-input N, --senders N, --rounds N, --pairs N, --outage or --per-second N"
                     )
                 }
             }
         }
+        // A million orders of the whole road are more than the disk of such a machine holds.
+        options.road = road.unwrap_or(if options.rounds.is_some() { Road::Short } else { Road::Whole });
         ensure!(options.pairs == 0 || options.rounds.is_some(), "`--pairs N` comes behind `--rounds N`");
         Ok(options)
     }

@@ -7,6 +7,7 @@ use anyhow::ensure;
 use rusqlite::Connection;
 use serde_json::json;
 
+use crate::road::Road;
 use crate::run::Session;
 use crate::{Options, load, report};
 
@@ -17,7 +18,7 @@ const WAITS: [(&str, &str); 3] = [
         "an order's receipt to its booking in the ERP",
         "SELECT outbox.due_at - document.received_at AS ms FROM outbox
          JOIN orders ON orders.seq = outbox.order_seq JOIN document ON document.position = orders.position
-         WHERE outbox.target = 'erp' AND outbox.state = 'delivered' ORDER BY ms",
+         WHERE outbox.target = 'erp' AND outbox.said = 0 AND outbox.state = 'delivered' ORDER BY ms",
     ),
     (
         "an order's receipt to its release in the warehouse",
@@ -32,6 +33,39 @@ const WAITS: [(&str, &str); 3] = [
     ),
 ];
 
+/// What it waits for after its goods left.
+const WAITS_AFTER: [(&str, &str); 4] = [
+    (
+        "word of a shipment to its posting in the ERP",
+        "SELECT outbox.due_at - document.received_at AS ms FROM outbox
+         JOIN document ON document.position = outbox.said
+         WHERE outbox.target = 'erp' AND outbox.state = 'delivered' ORDER BY ms",
+    ),
+    (
+        "an invoice's receipt to its tax",
+        "SELECT outbox.due_at - document.received_at AS ms FROM outbox
+         JOIN document ON document.position = outbox.said
+         WHERE outbox.target = 'tax' AND outbox.state = 'delivered' ORDER BY ms",
+    ),
+    (
+        "an invoice's receipt to the customer's copy",
+        "SELECT outbox.due_at - document.received_at AS ms FROM outbox
+         JOIN document ON document.position = outbox.said
+         WHERE outbox.target = 'customers' AND outbox.kind = 'x12/810' AND outbox.state = 'delivered' ORDER BY ms",
+    ),
+    (
+        "what the payment processor says to its decision",
+        "SELECT order_event.decided_at - document.received_at AS ms FROM order_event
+         JOIN document ON document.position = order_event.position WHERE document.channel = 'payments' ORDER BY ms",
+    ),
+];
+
+/// What orders wait for on a road.
+fn waits(road: Road) -> Vec<(&'static str, &'static str)> {
+    let after: &[_] = if road == Road::Whole { &WAITS_AFTER } else { &[] };
+    WAITS.iter().chain(after).copied().collect()
+}
+
 /// Deliveries whose order got a later one of the same target before it. A delivered row's last
 /// change is its settlement.
 const OUT_OF_TURN: &str = "SELECT count(*) FROM outbox AS earlier JOIN outbox AS later
@@ -40,7 +74,7 @@ const OUT_OF_TURN: &str = "SELECT count(*) FROM outbox AS earlier JOIN outbox AS
 
 /// One run, with or without an outage.
 struct Ran {
-    /// Median and 99th percentile of each of [`WAITS`], in milliseconds.
+    /// Median and 99th percentile of each of [`waits`], in milliseconds.
     waits: Vec<[f64; 2]>,
     host_cpu_us: f64,
     /// From when the port was opened again until nothing was left.
@@ -55,11 +89,11 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     let outage = run(options, true)?;
     let orders = f64::from(options.orders);
     let drained = outage.drained.unwrap_or_default().as_secs_f64();
-    let rows = WAITS.iter().zip(usual.waits.iter().zip(&outage.waits));
-    let rows: Vec<_> =
-        rows.map(|((name, _), (usual, outage))| (*name, *usual, *outage, outage[1] / usual[1])).collect();
+    let rows = waits(options.road).into_iter().zip(usual.waits.iter().zip(&outage.waits));
+    let rows: Vec<_> = rows.map(|((name, _), (usual, outage))| (name, *usual, *outage, outage[1] / usual[1])).collect();
     let json = json!({
         "orders": options.orders,
+        "road": options.road.to_string(),
         "per_second": options.load.per_second,
         "waits ms": rows.iter().map(|(name, usual, outage, ratio)| json!({
             "of": name, "usual": { "p50": usual[0], "p99": usual[1] },
@@ -71,8 +105,9 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
         "attempts at the plan": { "usual": usual.attempts, "outage": outage.attempts },
     });
     let mut table = format!(
-        "{} orders, {} in a second; with the demand plan down from the first on, {} deliveries waited for it\n{:<54} {:>21} {:>21} {:>7}\n",
+        "{} orders on the {} road, {} in a second; with the demand plan down from the first on, {} deliveries waited for it\n{:<54} {:>21} {:>21} {:>7}\n",
         options.orders,
+        options.road,
         options.load.per_second,
         options.orders * 2,
         "milliseconds",
@@ -98,8 +133,9 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
 }
 
 fn run(options: &Options, is_down: bool) -> anyhow::Result<Ran> {
-    let mut session = Session::start("host")?;
-    let (orders, address) = (options.orders, session.address.clone());
+    let (orders, road) = (options.orders, options.road);
+    let mut session = Session::start("host", road)?;
+    let address = session.address.clone();
     session.standins.told(&format!("work {address}"))?;
     if is_down {
         session.standins.told("close")?;
@@ -108,7 +144,7 @@ fn run(options: &Options, is_down: bool) -> anyhow::Result<Ran> {
     let mut load = load::start(&address, 0, orders, options.load)?;
     load.line()?;
     load.stop()?;
-    session.until(Duration::from_millis(500), |books| books.are_shipped(orders))?;
+    session.until(Duration::from_millis(500), |books| books.are_whole_but_for_the_plan(orders, road))?;
     // Recovery, once all others have what they get.
     let opened = Instant::now();
     if is_down {
@@ -116,32 +152,39 @@ fn run(options: &Options, is_down: bool) -> anyhow::Result<Ran> {
         ensure!(planned == 0, "the plan booked {planned} orders while its port was closed");
         session.standins.told("open")?;
     }
-    session.until(Duration::from_millis(100), |books| books.planned >= orders && books.still_planned == 0)?;
+    session.until(Duration::from_millis(100), |books| books.are_whole(orders, road))?;
     session.host.ask("settled")?;
     let drained = is_down.then(|| opened.elapsed());
     let host_cpu_us = session.host.cpu_us()? - idle_us;
     session.proved(orders)?;
     let store = session.store();
     let folder = session.stop()?;
-    let (waits, attempts) = looked_up(&store)?;
+    let (waits, attempts) = looked_up(&store, options)?;
     drop(folder);
     Ok(Ran { waits, host_cpu_us, drained, attempts })
 }
 
-/// How long all took and how often the plan was tried. Check: each order had its deliveries in turn.
-fn looked_up(store: &Path) -> anyhow::Result<(Vec<[f64; 2]>, u32)> {
+/// How long all took and how often the plan was tried. Check: each order had its deliveries in turn
+/// and is at the end of its road.
+fn looked_up(store: &Path, options: &Options) -> anyhow::Result<(Vec<[f64; 2]>, u32)> {
     let connection = Connection::open(store)?;
     let out_of_turn: u32 = connection.query_row(OUT_OF_TURN, [], |row| row.get(0))?;
     ensure!(out_of_turn == 0, "{out_of_turn} deliveries came before an earlier one of their order and target");
     let exceptions: u32 = connection.query_row("SELECT count(*) FROM exception", [], |row| row.get(0))?;
     ensure!(exceptions == 0, "{exceptions} exceptions wait for somebody");
-    let mut waits = Vec::new();
-    for (_, sql) in WAITS {
+    let Options { orders, road, .. } = options;
+    let at_the_end = "SELECT count(*) FROM order_progress WHERE state = ?1";
+    let ended: u32 = connection.query_row(at_the_end, [road.last_state()], |row| row.get(0))?;
+    ensure!(ended == *orders, "{ended} of {orders} orders are {}", road.last_state());
+    let mut all = Vec::new();
+    let wanted = usize::try_from(*orders)?;
+    for (name, sql) in waits(*road) {
         let mut statement = connection.prepare(sql)?;
         let times = statement.query_map([], |row| row.get::<_, f64>(0))?.collect::<Result<Vec<_>, _>>()?;
+        ensure!(times.len() >= wanted, "{name}: found {} times of {wanted} orders", times.len());
         let at = |per_cent: usize| times.get(times.len() * per_cent / 100).copied().unwrap_or_default();
-        waits.push([at(50), at(99)]);
+        all.push([at(50), at(99)]);
     }
     let attempts = "SELECT sum(attempts) FROM outbox WHERE target = 'plan'";
-    Ok((waits, connection.query_row(attempts, [], |row| row.get(0))?))
+    Ok((all, connection.query_row(attempts, [], |row| row.get(0))?))
 }

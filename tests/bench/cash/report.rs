@@ -7,13 +7,9 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use crate::Options;
+use crate::road::Road;
 use crate::role::numbers;
 use crate::run::Measured;
-
-/// Events that come in about each order: itself, the ERP's word, and five of the warehouse.
-const EVENTS_IN: u64 = 7;
-/// Deliveries of each order.
-const DELIVERIES: u64 = 4;
 
 /// The figures of a run.
 pub(crate) struct Report {
@@ -24,22 +20,27 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn of(options: &Options, measured: &Measured, store: &Path) -> anyhow::Result<Self> {
         let orders = f64::from(options.orders);
-        let kept = Kept::read(store)?;
+        let road = options.road;
+        let kept = Kept::read(store, road)?;
         let whole = Kept {
-            events_in: EVENTS_IN * u64::from(options.orders),
-            delivered: DELIVERIES * u64::from(options.orders),
+            events_in: road.events_in() * u64::from(options.orders),
+            delivered: road.deliveries() * u64::from(options.orders),
+            ended: u64::from(options.orders),
             exceptions: 0,
             bytes: kept.bytes,
         };
         ensure!(kept == whole, "{kept:?} in the store, expected {whole:?}");
         #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-        let (events, bytes) = ((kept.events_in + kept.delivered) as f64, kept.bytes as f64);
+        let (events_in, delivered, bytes) = (kept.events_in as f64, kept.delivered as f64, kept.bytes as f64);
+        let events = events_in + delivered;
         let ([idle_us, _], [busy_us, peak_kib]) = (numbers(&measured.idle)?, numbers(&measured.busy)?);
         let [load_us, _, refused, reply_p50, reply_p99] = numbers(&measured.sent)?;
         let seconds = measured.elapsed.as_secs_f64();
         Ok(Self {
             figures: vec![
                 ("events per second, first post to last receipt", events / seconds, "1/s"),
+                ("events per order, those that come in", events_in / orders, ""),
+                ("events per order, deliveries", delivered / orders, ""),
                 ("orders per second, the same", orders / seconds, "1/s"),
                 ("orders per second, acknowledged", orders / measured.acknowledged.as_secs_f64(), "1/s"),
                 ("host CPU per order", (busy_us - idle_us) / orders, "µs"),
@@ -59,8 +60,11 @@ impl Report {
     }
 
     pub(crate) fn table(&self) -> String {
-        let Options { orders, load, .. } = &self.options;
-        let mut text = format!("{orders} orders, {} in an interchange, {} senders\n", load.per_input, load.senders);
+        let Options { orders, road, load, .. } = &self.options;
+        let mut text = format!(
+            "{orders} orders on the {road} road, {} in an interchange, {} senders\n",
+            load.per_input, load.senders
+        );
         for (name, value, unit) in &self.figures {
             text.push_str(&format!("{name:<48} {value:>12.1} {unit}\n"));
         }
@@ -76,6 +80,7 @@ impl Report {
         let load = &self.options.load;
         json!({
             "orders": self.options.orders,
+            "road": self.options.road.to_string(),
             "per_input": load.per_input,
             "senders": load.senders,
             "figures": figures,
@@ -88,12 +93,14 @@ impl Report {
 struct Kept {
     events_in: u64,
     delivered: u64,
+    /// Orders in the last state of their road.
+    ended: u64,
     exceptions: u64,
     bytes: u64,
 }
 
 impl Kept {
-    fn read(store: &Path) -> anyhow::Result<Self> {
+    fn read(store: &Path, road: Road) -> anyhow::Result<Self> {
         let connection = rusqlite::Connection::open(store)?;
         let count = |sql: &str| -> anyhow::Result<u64> {
             let found: i64 = connection.query_row(sql, [], |row| row.get(0))?;
@@ -102,6 +109,7 @@ impl Kept {
         Ok(Self {
             events_in: count("SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM order_event)")?,
             delivered: count("SELECT count(*) FROM outbox WHERE state = 'delivered'")?,
+            ended: count(&format!("SELECT count(*) FROM order_progress WHERE state = '{}'", road.last_state()))?,
             exceptions: count("SELECT count(*) FROM exception")?,
             bytes: count("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")?,
         })

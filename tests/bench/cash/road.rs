@@ -1,16 +1,72 @@
 //! The road from order to cash: the configuration of `throughput`, with a warehouse and a demand
-//! plan behind the ERP.
+//! plan behind the ERP; and on the whole road with what comes after the goods (`finance`).
 
+use std::fmt;
 use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use portreeve_model::Digest;
 
+use crate::finance;
 use crate::setup::{self, CONFIG};
 use crate::standins::Origins;
 
 /// What the warehouse shows at the door.
 pub(crate) const WAREHOUSE_TOKEN: &str = "the-warehouses-token-for-the-benchmark-only";
+
+/// How far orders go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Road {
+    /// To the goods that left: a million orders fit on a disk.
+    Short,
+    /// To the money.
+    Whole,
+}
+
+impl Road {
+    pub(crate) fn parse(word: &str) -> anyhow::Result<Self> {
+        match word {
+            "short" => Ok(Self::Short),
+            "whole" => Ok(Self::Whole),
+            other => bail!("`{other}` is no road; expected short or whole"),
+        }
+    }
+
+    /// Events that come in about each order: itself, the ERP's word and five of the warehouse; on
+    /// the whole road its invoice and its payment as well.
+    pub(crate) fn events_in(self) -> u64 {
+        match self {
+            Self::Short => 7,
+            Self::Whole => 9,
+        }
+    }
+
+    /// Deliveries of each order: its booking, its release, and two to the demand plan; on the whole
+    /// road its posting, its tax and three messages to its customer as well.
+    pub(crate) fn deliveries(self) -> u64 {
+        match self {
+            Self::Short => 4,
+            Self::Whole => 9,
+        }
+    }
+
+    /// In which state of the process each order ends.
+    pub(crate) fn last_state(self) -> &'static str {
+        match self {
+            Self::Short => "shipped",
+            Self::Whole => "settled",
+        }
+    }
+}
+
+impl fmt::Display for Road {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Short => "short",
+            Self::Whole => "whole",
+        })
+    }
+}
 
 /// What follows from what the ERP and the warehouse say.
 const EFFECTS: &str = r#"
@@ -33,15 +89,12 @@ target = "plan"
 kind = "business-central/cancel"
 "#;
 
-/// What the demo lets its publisher ship, up to where the warehouse's plugins are added.
-const SHIPPED: &str = "\"erp-rest\"";
-
 /// Writes it into the folder.
-pub(crate) fn write(folder: &Path, origins: &Origins) -> anyhow::Result<()> {
+pub(crate) fn write(folder: &Path, origins: &Origins, road: Road) -> anyhow::Result<()> {
     setup::write(folder, &origins.erp, false)?;
     let path = folder.join(CONFIG).join("portreeve.toml");
     let mut text = std::fs::read_to_string(&path)?;
-    let Origins { erp: _, warehouse, plan } = origins;
+    let Origins { warehouse, plan, .. } = origins;
     let changes = [
         // The ERP's receipt is its word that it has the order.
         (
@@ -75,12 +128,10 @@ pub(crate) fn write(folder: &Path, origins: &Origins) -> anyhow::Result<()> {
         .replace(&origins.erp, plan)
         .replace("\nreceipt = \"order.accepted\"", "");
     text.push_str(&format!("\n{target}\n{EFFECTS}"));
+    if road == Road::Whole {
+        text.push_str(&finance::configured(folder, origins)?);
+    }
     std::fs::write(path, text)?;
-    let path = folder.join(CONFIG).join("trust.toml");
-    let trust = std::fs::read_to_string(&path)?;
-    ensure!(trust.contains(SHIPPED), "the demo's trust.toml has no `{SHIPPED}`");
-    let trust = trust.replacen(SHIPPED, &format!("{SHIPPED}, \"wms-rest\", \"wms-documents\""), 1);
-    std::fs::write(path, trust)?;
     Ok(())
 }
 

@@ -7,9 +7,10 @@ use anyhow::{Context, ensure};
 use tempfile::TempDir;
 
 use crate::report::{Report, write};
+use crate::road::{self, Road};
 use crate::role::{Role, numbers};
 use crate::standins::{Books, StandIns};
-use crate::{Options, load, road};
+use crate::{Options, load};
 
 /// A run that takes longer than this is stuck.
 const PATIENCE: Duration = Duration::from_secs(3_600);
@@ -17,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 /// A host in a folder of its own, with the systems around it.
 pub(crate) struct Session {
     folder: TempDir,
+    road: Road,
     pub(crate) standins: StandIns,
     pub(crate) host: Role,
     pub(crate) address: String,
@@ -24,14 +26,14 @@ pub(crate) struct Session {
 
 impl Session {
     /// Starts everything; the host in one of its roles.
-    pub(crate) fn start(role: &'static str) -> anyhow::Result<Self> {
+    pub(crate) fn start(role: &'static str, road: Road) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let (standins, origins) = StandIns::start()?;
-        road::write(folder.path(), &origins)?;
+        road::write(folder.path(), &origins, road)?;
         let path = folder.path().to_str().context("the temporary folder's name is no text")?.to_owned();
         let mut host = Role::host(role, path)?;
         let address = host.line()?;
-        Ok(Self { folder, standins, host, address })
+        Ok(Self { folder, road, standins, host, address })
     }
 
     pub(crate) fn store(&self) -> PathBuf {
@@ -51,14 +53,15 @@ impl Session {
         }
     }
 
-    /// Check: every order went the whole way once, nobody has to look at any, and the log verifies.
+    /// Check: every order went to the end of its road once, nobody has to look at any, and the log verifies.
     /// Returns how many entries that has.
     pub(crate) fn proved(&mut self, orders: u32) -> anyhow::Result<f64> {
         let books = self.standins.books()?;
         ensure!(
-            books == Books::all_of(orders),
+            books == Books::all_of(orders, self.road),
             "{books:?} of {orders} orders: something was lost, doubled or out of turn"
         );
+        self.standins.judged()?;
         let [held] = numbers(&self.host.ask("settled")?)?;
         ensure!(held == 0.0, "{held} orders were held");
         let [entries] = numbers(&self.host.ask("verify")?)?;
@@ -86,8 +89,8 @@ pub(crate) struct Measured {
 
 /// Runs it and prints it.
 pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
-    let mut session = Session::start("host")?;
-    let orders = options.orders;
+    let (orders, road) = (options.orders, options.road);
+    let mut session = Session::start("host", road)?;
     let address = session.address.clone();
     session.standins.told(&format!("work {address}"))?;
     let idle = session.host.ask("usage")?;
@@ -97,7 +100,7 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     let mut load = load::start(&address, 0, orders, load::Shape { per_second: 0, ..options.load })?;
     let sent = load.line()?;
     let acknowledged = began.elapsed();
-    session.until(Duration::from_millis(100), |books| books.planned >= orders && books.still_planned == 0)?;
+    session.until(Duration::from_millis(100), |books| books.are_whole(orders, road))?;
     // The last receipts.
     session.host.ask("settled")?;
     let elapsed = began.elapsed();

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use serde_json::json;
 
+use crate::road::Road;
 use crate::role::numbers;
 use crate::run::Session;
 use crate::standins::Books;
@@ -89,6 +90,12 @@ impl Spent {
         Ok(())
     }
 
+    /// Counts what came in, which is decided then.
+    fn accepted(&mut self, session: &mut Session, used: &mut f64) -> anyhow::Result<()> {
+        self.count("accept", session, used)?;
+        self.stage("decide", session, used)
+    }
+
     fn stage(&mut self, stage: &str, session: &mut Session, used: &mut f64) -> anyhow::Result<()> {
         session.host.ask(stage)?;
         self.count(stage, session, used)
@@ -99,9 +106,10 @@ impl Spent {
 pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     let rounds = options.rounds.unwrap_or(1);
     let per_round = (options.orders / rounds).max(1);
-    let mut session = Session::start("stages")?;
+    let mut session = Session::start("stages", options.road)?;
     let mut out = std::io::stdout().lock();
     if !options.json {
+        writeln!(out, "rounds on the {} road", options.road)?;
         writeln!(
             out,
             "{:>10} {} {:>9}  microseconds of the host's CPU per order, {:>9} {:>9} {:>9} KiB per order",
@@ -132,7 +140,7 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
         if pair % 2 == 1 {
             grown = Some(one_round(&mut session, options, (rounds + pair) * per_round, per_round)?);
         }
-        let mut new = Session::start("stages")?;
+        let mut new = Session::start("stages", options.road)?;
         one_round(&mut new, options, 0, NEW_STORE)?;
         let small = one_round(&mut new, options, NEW_STORE, per_round)?;
         new.stop()?;
@@ -152,7 +160,7 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
         let rounds: Vec<_> = measured.iter().map(Round::json).collect();
         let pairs: Vec<_> = pairs.iter().map(|pair| pair.each_ref().map(Round::json)).collect();
         let found = json!({
-            "rounds": rounds, "last to first": ratio, "by the ruler": by_ruler, "pairs": pairs, "grown to new": in_turn
+            "road": options.road.to_string(), "rounds": rounds, "last to first": ratio, "by the ruler": by_ruler, "pairs": pairs, "grown to new": in_turn
         });
         writeln!(out, "{found}")?;
     } else {
@@ -196,18 +204,25 @@ fn one_round(session: &mut Session, options: &Options, first: u32, orders: u32) 
     load.line()?;
     load.stop()?;
     spent.count("accept", session, &mut used)?;
-    let all = Books::all_of(first + orders);
+    let all = Books::all_of(first + orders, options.road);
     for tried in 0.. {
         // To the ERP; its word; to the warehouse and into the plan.
         for stage in ["decide", "deliver", "decide", "deliver"] {
             spent.stage(stage, session, &mut used)?;
         }
         while session.standins.step(&address)? > 0 {
-            spent.count("accept", session, &mut used)?;
-            spent.stage("decide", session, &mut used)?;
+            spent.accepted(session, &mut used)?;
         }
-        // Out of the plan.
+        // Out of the plan, and posted.
         spent.stage("deliver", session, &mut used)?;
+        if options.road == Road::Whole {
+            session.host.ask("poll")?;
+            spent.accepted(session, &mut used)?;
+            // Taxed, and told to customers, who pay.
+            spent.stage("deliver", session, &mut used)?;
+            session.standins.pay(&address)?;
+            spent.accepted(session, &mut used)?;
+        }
         let books = session.standins.books()?;
         if books == all {
             break;

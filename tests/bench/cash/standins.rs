@@ -1,21 +1,25 @@
-//! The systems around the host, as one process: an ERP, a warehouse, and a demand plan that can be
-//! closed and opened.
+//! The systems around the host, as one process: an ERP, a warehouse, a tax service, customers with
+//! their payment processor, and a demand plan that can be closed and opened.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
+use portreeve::clock::SystemClock;
+use portreeve::standins::tax::TaxTransaction;
 use portreeve::standins::wms::NODE;
-use portreeve::standins::{Erp, Mischief, Wms};
+use portreeve::standins::{Erp, Mischief, TaxStatus, Taxes, Wms};
 use portreeve_model::value::Decimal;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::customers::{Customers, Heard};
 use crate::load::{Post, Seen, connect, send};
-use crate::road::WAREHOUSE_TOKEN;
+use crate::road::{Road, WAREHOUSE_TOKEN};
 use crate::role::{Role, answer, numbers, questions, usage};
 
 /// What the load generator orders.
@@ -30,7 +34,7 @@ const SAID_AT_ONCE: usize = 32;
 /// Requests that the warehouse makes side by side.
 const CONNECTIONS: usize = 4;
 
-/// The warehouse takes each release a step on so often.
+/// The warehouse takes each release a step on so often, and so often customers look what they owe.
 const STEP_EVERY: Duration = Duration::from_millis(10);
 
 /// Where the systems are: scheme, host and port of each.
@@ -38,13 +42,18 @@ pub(crate) struct Origins {
     pub(crate) erp: String,
     pub(crate) warehouse: String,
     pub(crate) plan: String,
+    pub(crate) taxes: String,
+    pub(crate) customers: String,
+    pub(crate) payments: String,
 }
 
 /// What their books say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Books {
-    /// Sales orders in the ERP.
+    /// Sales orders that the ERP ever booked.
     pub(crate) booked: u32,
+    /// Sales orders that are not posted.
+    pub(crate) open: u32,
     /// Releases in the warehouse.
     pub(crate) released: u32,
     /// Shipments that left.
@@ -53,17 +62,57 @@ pub(crate) struct Books {
     pub(crate) planned: u32,
     /// Orders that are in the plan now.
     pub(crate) still_planned: u32,
+    /// Invoices that the ERP posted.
+    pub(crate) invoiced: u32,
+    /// Tax transactions that are committed.
+    pub(crate) taxed: u32,
+    /// Orders of which customers heard that they are accepted, that they left, and what they cost.
+    pub(crate) acknowledged: u32,
+    pub(crate) announced: u32,
+    pub(crate) charged: u32,
+    /// Payments of which the host knows.
+    pub(crate) paid: u32,
 }
 
 impl Books {
-    /// What they say when all of so many orders went the whole way, each once.
-    pub(crate) fn all_of(orders: u32) -> Self {
-        Self { booked: orders, released: orders, shipped: orders, planned: orders, still_planned: 0 }
+    /// What they say when all of so many orders went to the end of the road, each once.
+    pub(crate) fn all_of(orders: u32, road: Road) -> Self {
+        let (open, at_the_end) = match road {
+            Road::Short => (orders, 0),
+            Road::Whole => (0, orders),
+        };
+        Self {
+            booked: orders,
+            open,
+            released: orders,
+            shipped: orders,
+            planned: orders,
+            still_planned: 0,
+            invoiced: at_the_end,
+            taxed: at_the_end,
+            acknowledged: at_the_end,
+            announced: at_the_end,
+            charged: at_the_end,
+            paid: at_the_end,
+        }
     }
 
-    /// Whether the ERP and the warehouse have done all that there is to do.
-    pub(crate) fn are_shipped(self, orders: u32) -> bool {
-        self.booked >= orders && self.shipped >= orders
+    /// Whether all systems have all of so many orders, the plan apart.
+    pub(crate) fn are_whole_but_for_the_plan(self, orders: u32, road: Road) -> bool {
+        let all = Self::all_of(orders, road);
+        let has_all = self.grown().into_iter().zip(all.grown()).all(|(found, wanted)| found >= wanted);
+        has_all && self.open <= all.open
+    }
+
+    /// Whether all systems have all of them.
+    pub(crate) fn are_whole(self, orders: u32, road: Road) -> bool {
+        self.are_whole_but_for_the_plan(orders, road) && self.planned >= orders && self.still_planned == 0
+    }
+
+    /// What becomes more with each order, the plan apart.
+    fn grown(self) -> [u32; 9] {
+        let Self { booked, released, shipped, invoiced, taxed, acknowledged, announced, charged, paid, .. } = self;
+        [booked, released, shipped, invoiced, taxed, acknowledged, announced, charged, paid]
     }
 }
 
@@ -74,14 +123,35 @@ impl StandIns {
     pub(crate) fn start() -> anyhow::Result<(Self, Origins)> {
         let mut role = Role::start("standins", &[])?;
         let line = role.line()?;
-        let [erp, warehouse, plan] =
-            line.split(' ').map(str::to_owned).collect::<Vec<_>>().try_into().ok().context("three origins")?;
-        Ok((Self(role), Origins { erp, warehouse, plan }))
+        let [erp, warehouse, plan, taxes, customers, payments] =
+            line.split(' ').map(str::to_owned).collect::<Vec<_>>().try_into().ok().context("six origins")?;
+        Ok((Self(role), Origins { erp, warehouse, plan, taxes, customers, payments }))
     }
 
     pub(crate) fn books(&mut self) -> anyhow::Result<Books> {
-        let [booked, released, shipped, planned, still_planned] = numbers(&self.0.ask("books")?)?.map(count);
-        Ok(Books { booked, released, shipped, planned, still_planned })
+        let [booked, open, planned, still_planned, rest @ ..] = numbers::<12>(&self.0.ask("books")?)?.map(count);
+        let [released, shipped, invoiced, taxed, acknowledged, announced, charged, paid] = rest;
+        Ok(Books {
+            booked,
+            open,
+            released,
+            shipped,
+            planned,
+            still_planned,
+            invoiced,
+            taxed,
+            acknowledged,
+            announced,
+            charged,
+            paid,
+        })
+    }
+
+    /// Check: no order is in any book twice, and each was paid as it was invoiced.
+    pub(crate) fn judged(&mut self) -> anyhow::Result<()> {
+        let found = self.0.ask("judge")?;
+        ensure!(found == RIGHT, "the systems' books: {found}");
+        Ok(())
     }
 
     /// Has everything in the warehouse go a step on, and says how much it had to say.
@@ -90,7 +160,13 @@ impl StandIns {
         Ok(said)
     }
 
-    /// Has the warehouse work from now on, and the plan open or closed.
+    /// Has customers pay what they owe, and says how many invoices that were.
+    pub(crate) fn pay(&mut self, host: &str) -> anyhow::Result<u32> {
+        let [paid] = numbers(&self.0.ask(&format!("pay {host}"))?)?.map(count);
+        Ok(paid)
+    }
+
+    /// Has the warehouse work and customers pay from now on, and the plan open or closed.
     pub(crate) fn told(&mut self, what: &str) -> anyhow::Result<()> {
         self.0.ask(what).map(drop)
     }
@@ -101,33 +177,131 @@ fn count(number: f64) -> u32 {
     number as u32
 }
 
+/// The answer of books in which nothing is wrong.
+const RIGHT: &str = "right";
+
+/// All of them.
+struct Systems {
+    erp: Erp,
+    plan: Erp,
+    warehouse: Wms,
+    taxes: Taxes,
+    customers: Arc<Customers>,
+}
+
+impl Systems {
+    async fn start() -> anyhow::Result<Self> {
+        let erp = Erp::start(Mischief::default()).await?;
+        // What it posts is fetched by when it was posted.
+        erp.know_the_time(Arc::new(SystemClock));
+        let warehouse = Wms::start(Mischief::default()).await?;
+        warehouse.put(NODE, SKU, Decimal { units: STOCK, scale: 0 });
+        Ok(Self {
+            erp,
+            plan: Erp::start(Mischief::default()).await?,
+            warehouse,
+            taxes: Taxes::start(Mischief::default()).await?,
+            customers: Arc::new(Customers::start().await?),
+        })
+    }
+
+    /// The figures of [`Books`], as [`StandIns::books`] reads them.
+    fn books(&self) -> anyhow::Result<String> {
+        let Heard { told: [acknowledged, announced, charged], paid } = self.customers.heard()?;
+        let figures = [
+            self.erp.sales_orders_made(),
+            self.erp.sales_order_count(),
+            self.plan.sales_orders_made(),
+            self.plan.sales_order_count(),
+            self.warehouse.release_count(),
+            self.warehouse.shipment_count(),
+            self.erp.invoice_count(),
+            self.taxes.count(TaxStatus::Committed),
+            acknowledged,
+            announced,
+            charged,
+            paid,
+        ];
+        Ok(figures.map(|figure| figure.to_string()).join(" "))
+    }
+
+    /// Check: each book has an order once, no transaction was written over, and each payment is the
+    /// invoice's.
+    fn judge(&self) -> anyhow::Result<()> {
+        let (invoices, payments) = (self.erp.invoices(), self.customers.payments());
+        once("released", self.warehouse.releases().iter().map(|release| bare(&release.order_id)))?;
+        once("shipped", self.warehouse.shipments().iter().map(|shipment| bare(&shipment.order_id)))?;
+        once("invoiced", invoices.iter().map(|invoice| bare(&invoice.external_document_number)))?;
+        once("paid", payments.iter().map(|payment| bare(&payment.order_id)))?;
+        self.customers.were_told_once()?;
+        let posted: BTreeMap<&str, Decimal> =
+            invoices.iter().map(|invoice| (invoice.number.as_str(), invoice.total)).collect();
+        for TaxTransaction { code, written, total_amount, .. } in self.taxes.transactions() {
+            ensure!(written == 1, "the tax of {code} was written {written} times");
+            let total = posted.get(code.as_str()).copied();
+            ensure!(total == Some(total_amount), "{code} was taxed as {total_amount}, and posted as {total:?}");
+        }
+        let owed: BTreeMap<String, Decimal> =
+            invoices.iter().map(|invoice| (bare(&invoice.external_document_number), invoice.total)).collect();
+        for payment in payments {
+            let paid = Decimal { units: payment.amount, scale: 2 };
+            let owed = owed.get(&bare(&payment.order_id)).copied();
+            ensure!(owed == Some(paid), "order {} was paid {paid}, invoiced {owed:?}", payment.order_id);
+        }
+        Ok(())
+    }
+}
+
+/// Check: none of these orders is there twice.
+fn once(what: &str, orders: impl Iterator<Item = String>) -> anyhow::Result<()> {
+    let mut known = BTreeSet::new();
+    for order in orders {
+        if let Some(twice) = known.replace(order) {
+            bail!("order {twice} was {what} twice");
+        }
+    }
+    Ok(())
+}
+
+/// An order as systems name it that keep no hyphens.
+fn bare(order: &str) -> String {
+    order.replace('-', "")
+}
+
 /// The process.
 pub(crate) async fn run() -> anyhow::Result<()> {
-    let erp = Erp::start(Mischief::default()).await?;
-    let plan = Erp::start(Mischief::default()).await?;
-    let wms = Arc::new(Wms::start(Mischief::default()).await?);
-    wms.put(NODE, SKU, Decimal { units: STOCK, scale: 0 });
-    let gate = Gate::open(&plan.origin()).await?;
-    answer(&format!("{} {} {}", erp.origin(), wms.origin(), gate.origin));
+    let systems = Arc::new(Systems::start().await?);
+    let gate = Gate::open(&systems.plan.origin()).await?;
+    let [customers, payments] = systems.customers.origins();
+    let (erp, warehouse, taxes) = (systems.erp.origin(), systems.warehouse.origin(), systems.taxes.origin());
+    answer(&[&erp, &warehouse, &gate.origin, &taxes, &customers, &payments].map(String::as_str).join(" "));
     let mut questions = questions();
     let mut working = JoinSet::new();
     while let Some(question) = questions.next_line().await? {
         match question.split_once(' ').unwrap_or((question.as_str(), "")) {
             ("usage", _) => answer(&usage()?),
-            ("books", _) => answer(&format!(
-                "{} {} {} {} {}",
-                erp.sales_order_count(),
-                wms.releases().len(),
-                wms.shipments().len(),
-                plan.sales_orders_made(),
-                plan.sales_order_count()
-            )),
-            ("step", host) => answer(&say(&wms, host.parse()?).await?.to_string()),
+            ("books", _) => answer(&systems.books()?),
+            ("judge", _) => match systems.judge() {
+                Ok(()) => answer(RIGHT),
+                Err(wrong) => answer(&wrong.to_string()),
+            },
+            ("step", host) => answer(&say(&systems.warehouse, host.parse()?).await?.to_string()),
+            ("pay", host) => answer(&systems.customers.pay(host.parse()?).await?.to_string()),
             ("work", host) => {
-                let (wms, host) = (Arc::clone(&wms), host.parse()?);
+                let host: SocketAddr = host.parse()?;
+                let at_work = Arc::clone(&systems);
                 working.spawn(async move {
                     loop {
-                        if let Err(error) = say(&wms, host).await {
+                        if let Err(error) = say(&at_work.warehouse, host).await {
+                            return error;
+                        }
+                        tokio::time::sleep(STEP_EVERY).await;
+                    }
+                });
+                let paying = Arc::clone(&systems.customers);
+                working.spawn(async move {
+                    loop {
+                        if let Err(error) = paying.pay(host).await {
                             return error;
                         }
                         tokio::time::sleep(STEP_EVERY).await;
@@ -145,7 +319,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
             }
             (other, _) => bail!("the stand-ins have no answer to `{other}`"),
         }
-        // What the warehouse could not say would be waited for in vain.
+        // What the warehouse or the processor could not say would be waited for in vain.
         if let Some(failed) = working.try_join_next() {
             return Err(failed?);
         }
@@ -162,7 +336,9 @@ async fn say(wms: &Wms, host: SocketAddr) -> anyhow::Result<usize> {
     for lists in lists.chunks(lists.len().div_ceil(CONNECTIONS).max(1)) {
         let lists = lists.to_vec();
         posting.spawn(async move {
-            let post = Post { channel: "wms", token: WAREHOUSE_TOKEN, content_type: "application/json" };
+            let bearer = format!("Bearer {WAREHOUSE_TOKEN}");
+            let proof = ("authorization", bearer.as_str());
+            let post = Post { channel: "wms", proof, content_type: "application/json" };
             let (mut sender, mut seen) = (connect(host).await?, Seen::default());
             for body in &lists {
                 send(&mut sender, host, &post, body, &mut seen).await?;

@@ -12,12 +12,16 @@ use portreeve::host::{self, Host, Locations};
 use portreeve::source_tree::SourceTree;
 use portreeve_audit::LogReader;
 use portreeve_pipeline::Clock;
+use portreeve_pipeline::poll::PollRun;
 use portreeve_store::Store;
 use portreeve_store::contract::OrderState;
 use tokio::sync::watch;
 
 use crate::role::{answer, questions, usage};
 use crate::setup;
+
+/// How often a poll that is not due yet is looked at.
+const POLL_EVERY: Duration = Duration::from_millis(50);
 
 /// What `init` does. It compiles what is not in the cache, and what that takes is not the
 /// host's that is measured.
@@ -62,6 +66,24 @@ pub(crate) async fn stages(arguments: &[String]) -> anyhow::Result<()> {
             "deliver" => {
                 while !host.pipeline.deliver_due(host::DELIVERIES_MAX).await?.is_empty() {}
                 answer("delivered");
+            }
+            "poll" => {
+                // Each is asked until it has nothing more; it waits until it is due.
+                loop {
+                    let mut has_all = true;
+                    for (poll, run) in host.pipeline.poll_due().await {
+                        let PollRun { asked, documents, failed } = run?;
+                        if let Some(failed) = failed {
+                            bail!("poll `{poll}` failed: {failed}");
+                        }
+                        has_all &= asked > 0 && documents == 0;
+                    }
+                    if has_all {
+                        break;
+                    }
+                    tokio::time::sleep(POLL_EVERY).await;
+                }
+                answer("polled");
             }
             "index" => {
                 host.sequencer.sequence_all().await?;

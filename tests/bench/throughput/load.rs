@@ -50,7 +50,8 @@ pub(crate) fn start(address: &str, first: u32, orders: u32, shape: Shape) -> any
 /// Where to and as whom something is posted.
 pub(crate) struct Post<'a> {
     pub(crate) channel: &'a str,
-    pub(crate) token: &'a str,
+    /// The header that proves who sends, and its value.
+    pub(crate) proof: (&'a str, &'a str),
     pub(crate) content_type: &'a str,
 }
 
@@ -78,7 +79,9 @@ pub(crate) async fn run(arguments: &[String]) -> anyhow::Result<()> {
     for _ in 0..senders {
         let next = Arc::clone(&next);
         running.spawn(async move {
-            let post = Post { channel: "edi", token: EDI_TOKEN, content_type: "application/edi-x12" };
+            let bearer = format!("Bearer {EDI_TOKEN}");
+            let proof = ("authorization", bearer.as_str());
+            let post = Post { channel: "edi", proof, content_type: "application/edi-x12" };
             let mut seen = Seen::default();
             let mut sender = connect(address).await?;
             loop {
@@ -127,7 +130,7 @@ pub(crate) async fn send(
     loop {
         let request = Request::post(format!("/v1/channels/{}", post.channel))
             .header("host", address.to_string())
-            .header("authorization", format!("Bearer {}", post.token))
+            .header(post.proof.0, post.proof.1)
             .header("content-type", post.content_type)
             .body(Full::new(body.clone()))?;
         let began = Instant::now();
