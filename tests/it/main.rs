@@ -68,6 +68,8 @@ mod foreign;
 
 mod manifests;
 
+mod settings;
+
 mod road;
 
 mod cash;

@@ -116,6 +116,80 @@ fn both_readers_agree_on_what_each_kind_may_ask_for() {
 }
 
 #[test]
+fn both_readers_agree_on_what_a_setting_may_be() {
+    let about = "about = \"Something\"";
+    let (long, beyond) = ("a".repeat(1_024), "a".repeat(1_025));
+    let (fits, too_long) =
+        (format!("about = \"{long}\"\nkind = \"text\""), format!("about = \"{beyond}\"\nkind = \"text\""));
+    let (name, name_beyond) = ("a".repeat(64), "a".repeat(65));
+    let plain = format!("{about}\nkind = \"text\"");
+    // The lines, and whether a connector, a transformer and a scorer may have them.
+    let of_kind = |rest: &str| format!("[settings.some-name]\n{about}\n{rest}");
+    let (both, none) = ([true, true, false], [false, false, false]);
+    for (lines, kinds) in [
+        ("[settings]\n".to_owned(), [true, true, true]),
+        ("[settings]\nunit = \"EA\"\n".to_owned(), none),
+        (format!("[settings.{name}]\n{plain}"), both),
+        (format!("[settings.{name_beyond}]\n{plain}"), none),
+        (format!("[settings.Unit]\n{plain}"), none),
+        (format!("[settings.\"a.b\"]\n{plain}"), none),
+        (format!("[settings.\"\"]\n{plain}"), none),
+        (format!("[settings.some-name]\n{fits}"), both),
+        (format!("[settings.some-name]\n{too_long}"), none),
+        ("[settings.some-name]\nabout = \"\"\nkind = \"text\"".to_owned(), none),
+        ("[settings.some-name]\nabout = \"two\\nlines\"\nkind = \"text\"".to_owned(), none),
+        ("[settings.some-name]\nkind = \"text\"".to_owned(), none),
+        (of_kind(""), none),
+        (of_kind("kind = \"number\""), none),
+        (of_kind("kind = \"text\"\nwish = true"), none),
+        (of_kind("kind = \"text\"\nchars_max = 3\ndefault = \"USD\"\nper_partner = true"), both),
+        (of_kind("kind = \"text\"\nchars_max = 3\ndefault = \"EURO\""), none),
+        (of_kind("kind = \"text\"\nchars_max = 0"), none),
+        (of_kind("kind = \"text\"\nchars_max = -1"), none),
+        (of_kind("kind = \"text\"\nchars_max = 4294967296"), none),
+        (of_kind("kind = \"text\"\nchoices = [\"a\"]"), none),
+        (of_kind("kind = \"text\"\nmin = 1"), none),
+        (of_kind("kind = \"text\"\nmax = 1"), none),
+        (of_kind("kind = \"text\"\nrequired = true"), both),
+        (of_kind("kind = \"text\"\nrequired = true\ndefault = \"a\""), none),
+        (of_kind("kind = \"text\"\nrequired = \"yes\""), none),
+        (of_kind("kind = \"text\"\ndefault = 1"), none),
+        (of_kind("kind = \"text\"\non = []"), both),
+        (
+            of_kind("kind = \"text\"\non = [\"receive\", \"deliver\", \"find\", \"poll\", \"check\"]"),
+            [true, false, false],
+        ),
+        (of_kind("kind = \"text\"\non = [\"to-canonical\", \"from-canonical\"]"), [false, true, false]),
+        (of_kind("kind = \"text\"\non = [\"score\"]"), none),
+        (of_kind("kind = \"text\"\non = [\"receive\", \"to-canonical\"]"), none),
+        (of_kind("kind = \"integer\"\nmin = 1\nmax = 9\ndefault = \"5\""), both),
+        (of_kind("kind = \"integer\"\nmin = 1\nmax = 9\ndefault = \"10\""), none),
+        (of_kind("kind = \"integer\"\ndefault = \"x\""), none),
+        (of_kind("kind = \"integer\"\nmin = 2\nmax = 1"), none),
+        (of_kind("kind = \"integer\"\nchars_max = 3"), none),
+        (of_kind("kind = \"integer\"\nmin = 1.5"), none),
+        (of_kind("kind = \"boolean\"\ndefault = \"false\""), both),
+        (of_kind("kind = \"boolean\"\ndefault = \"no\""), none),
+        (of_kind("kind = \"choice\"\nchoices = [\"CR\", \"below-zero\", \"1.0\"]\ndefault = \"CR\""), both),
+        (of_kind("kind = \"choice\"\nchoices = [\"CR\"]\ndefault = \"CN\""), none),
+        (of_kind("kind = \"choice\"\nchoices = []"), none),
+        (of_kind("kind = \"choice\""), none),
+        (of_kind("kind = \"choice\"\nchoices = [\"two words\"]"), none),
+        (of_kind("kind = \"choice\"\nchoices = [\"\"]"), none),
+        (of_kind("kind = \"choices\"\nchoices = [\"850\", \"860\"]\ndefault = \"850,860\""), both),
+        (of_kind("kind = \"choices\"\nchoices = [\"850\"]\ndefault = \" , \""), none),
+    ] {
+        for (kind, good) in ["connector", "transformer", "scorer"].into_iter().zip(kinds) {
+            check(&manifest(kind, &[], &lines), good);
+        }
+    }
+    let page = std::fs::read_to_string(crate::support::tree().root().join("wit/README.md")).unwrap();
+    for key in ["about", "kind", "choices", "min", "max", "chars_max", "required", "default", "on", "per_partner"] {
+        assert!(page.contains(&format!("`{key}`")), "wit/README.md does not name `{key}` of a setting");
+    }
+}
+
+#[test]
 fn both_readers_know_the_same_limits_and_take_none_without_effect() {
     let choices = portreeve_sandbox::LimitChoices::default();
     for (limit, _) in choices.named() {

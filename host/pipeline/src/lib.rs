@@ -16,6 +16,8 @@
 
 pub mod route;
 
+pub mod settings;
+
 pub mod feed;
 
 pub mod plugins;

@@ -27,6 +27,7 @@ use portreeve_pipeline::process::Process;
 use portreeve_pipeline::reconcile::Source;
 use portreeve_pipeline::route::{Owners, TargetTls};
 use portreeve_pipeline::sender::{KnownSender, Proof, PublicKeyFile, SigningSecret, is_client_state};
+use portreeve_pipeline::settings::Declarations;
 use portreeve_pipeline::{
     Channel, Effect, Interchanges, Origin, Poll, Reconciliation, Refunds, Routes, Senders, Subscriber, Target,
 };
@@ -460,7 +461,7 @@ impl Files {
     /// # Errors
     /// When anything is wrong; nothing is changed by it.
     pub fn check(&self) -> anyhow::Result<Configuration> {
-        self.checked(None)
+        self.checked(None, &Declarations::new())
     }
 
     /// The same for files that are to become active: a grant whose last day is over, which
@@ -469,10 +470,28 @@ impl Files {
     /// # Errors
     /// As [`Files::check`].
     pub fn check_new(&self, at: Instant) -> anyhow::Result<Configuration> {
-        self.checked(Some(at))
+        self.checked(Some(at), &Declarations::new())
     }
 
-    fn checked(&self, new_at: Option<Instant>) -> anyhow::Result<Configuration> {
+    /// The same, with what plugins say of their settings: whoever gives them others is told so. It is
+    /// asked of what is to become active alone: an earlier component that people go back to may know
+    /// other settings than the newest, and must not keep a host from starting.
+    ///
+    /// # Errors
+    /// As [`Files::check`].
+    pub fn check_new_with(&self, at: Instant, declared: &Declarations) -> anyhow::Result<Configuration> {
+        self.checked(Some(at), declared)
+    }
+
+    /// The entries of its plugins.
+    ///
+    /// # Errors
+    /// When its main file cannot be understood.
+    pub fn plugins(&self) -> anyhow::Result<Vec<PluginEntry>> {
+        Ok(parse_host(&self.host)?.plugins)
+    }
+
+    fn checked(&self, new_at: Option<Instant>, declared: &Declarations) -> anyhow::Result<Configuration> {
         let host = parse_host(&self.host)?;
         let known = Known {
             queues: host.queues.iter().cloned().collect(),
@@ -490,6 +509,7 @@ impl Files {
             owners: host.owners.clone(),
         };
         let mut problems = host_problems(&host, &routes);
+        problems.extend(routes.setting_problems(declared));
         let authority = Authority::load(
             &[SourceFile { name: GRANTS_FILE, text: &self.grants }],
             &[SourceFile { name: POLICIES_FILE, text: &self.policies }],

@@ -39,6 +39,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::clock::SystemClock;
 use crate::config::{Configuration, Files, FolderEntry, HostSection, PluginEntry, Proposed, RetentionSection};
+use crate::declared::Declared;
 use crate::folder::{End, Watched};
 use crate::models::ModelFiles;
 use crate::packages::{self, Components, Kept, Packages, Transition};
@@ -285,7 +286,7 @@ pub async fn activate(
         Some(before) => proposed.files.clone().following(before),
         None => proposed.files.clone(),
     };
-    let configuration = files.check_new(at)?;
+    let configuration = files.check_new_with(at, &Declared::proposed(proposed).settings)?;
     let HostSection { name, origin, .. } = configuration.host.host.clone();
     if let Some(before) = &before {
         same_origin(before, &origin)?;

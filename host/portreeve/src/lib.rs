@@ -12,6 +12,8 @@ pub mod command;
 
 pub mod config;
 
+pub mod declared;
+
 pub mod host;
 
 pub mod folder;

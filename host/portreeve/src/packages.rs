@@ -29,6 +29,7 @@ use async_trait::async_trait;
 use portreeve_api::package::{Act, Acted, Halted, Lifecycle, PackageRow, Refusal, TrustChanged};
 use portreeve_model::strict::SourceFile;
 use portreeve_model::{Digest, Instant, PluginName};
+use portreeve_pipeline::settings::Declarations;
 use portreeve_pipeline::{Active, Pipeline, Slot, Why};
 use portreeve_record::leaf::{ConfigurationLeaf, Label, PackageLeaf, PackageStep};
 use portreeve_record::{Leaf, LeafBody};
@@ -239,6 +240,7 @@ impl Packages {
         let package = Package::read(&component, signature.as_deref()).map_err(refused)?;
         let trusted = self.judge(&base.configuration.trust, &package, Occasion::New)?;
         self.fits_its_routes(name, &package)?;
+        self.knows_its_settings(name, &package)?;
         let given = grant.as_deref().map(read_grant).transpose().map_err(refused)?;
         let grown = self.grown(&base, name, &package, given.as_ref())?;
         let kept = given.as_ref().map(toml::to_string).transpose().map_err(internal)?;
@@ -268,8 +270,13 @@ impl Packages {
         let Chosen { component, grant } = self.to_activate(&base, name, digest).await?;
         let own = grant.as_deref().map(read_grant).transpose().map_err(internal)?;
         let (bytes, _) = self.components.read(component).map_err(refused)?;
-        // Since it was staged another one may have become active, which asks for less.
-        self.grown(&base, name, &Package::read(&bytes, None).map_err(refused)?, own.as_ref())?;
+        let package = Package::read(&bytes, None).map_err(refused)?;
+        // Since it was staged another one may have become active, which asks for less, and settings
+        // may have been given otherwise.
+        self.grown(&base, name, &package, own.as_ref())?;
+        if base.configuration.components.get(name) != Some(&component) {
+            self.knows_its_settings(name, &package)?;
+        }
         let next = base.files.activated(name, component, grant);
         self.go_on(base, next, name, component, PackageStep::Activated, Occasion::New, who).await
     }
@@ -601,6 +608,31 @@ impl Packages {
                 "`{name}` is a {found} now, and {user} needs a {kind}; build it as one, or change the route"
             ))),
         }
+    }
+
+    /// Check: it knows the settings that its routes give it, and gets those that it needs. What the
+    /// component before has to say about them is nobody's news; going back to one is never refused.
+    fn knows_its_settings(&self, name: &PluginName, package: &Package) -> Result<(), Refusal> {
+        let active = self.pipeline.plugins.now();
+        let said =
+            active.ready().filter_map(|(name, installed)| Some((name.clone(), installed.manifest.settings.clone()?)));
+        let before: Declarations = said.collect();
+        let mut after = before.clone();
+        match &package.manifest().settings {
+            Some(settings) => after.insert(name.clone(), settings.clone()),
+            None => after.remove(name),
+        };
+        let known = self.pipeline.routes.setting_problems(&before);
+        let mut problems = self.pipeline.routes.setting_problems(&after);
+        problems.retain(|problem| !known.contains(problem));
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal::Refused(format!(
+            "`{name}` {} has other settings than the configuration: {}; change both together, with `portreeve init`",
+            package.manifest().plugin.version,
+            problems.join("; ")
+        )))
     }
 
     /// What a package asks for beyond the one that is active.

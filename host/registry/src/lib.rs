@@ -17,6 +17,8 @@ pub mod file;
 
 pub mod manifest;
 
+pub mod setting;
+
 pub mod signature;
 
 pub mod package;
@@ -44,6 +46,7 @@ pub use growth::{Growth, growth};
 pub use manifest::{Manifest, ManifestError};
 pub use package::{Package, PackageError};
 pub use quarantine::Quarantine;
+pub use setting::{DeclaredSetting, DeclaredSettings, SettingKind};
 pub use signature::{Signature, SignatureError, Statement};
 pub use trust::{Lasts, Occasion, TrustPolicy, Trusted, Untrusted};
 

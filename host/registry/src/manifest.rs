@@ -13,6 +13,8 @@ use portreeve_sandbox::inspect::MANIFEST_BYTES_MAX;
 use portreeve_sandbox::{CONTRACT, Declared, Inspection, LimitChoices};
 use serde::{Deserialize, Serialize};
 
+use crate::setting::DeclaredSettings;
+
 /// What is wrong with a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
@@ -91,6 +93,9 @@ pub struct Manifest {
     /// What it takes and makes.
     #[serde(default)]
     pub handles: Handles,
+    /// The settings that it reads; where nothing is said it may read any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<DeclaredSettings>,
 }
 
 /// Who a plugin is.
@@ -226,6 +231,7 @@ impl Manifest {
         self.check_imports(problems);
         self.check_limits(problems);
         self.check_handles(problems);
+        self.check_settings(problems);
     }
 
     fn check_plugin(&self, problems: &mut Slips) {
@@ -236,9 +242,8 @@ impl Manifest {
         expect("plugin.publisher", &plugin.publisher, is_name, NAME, problems);
         let is_version = |text: &str| semver::Version::parse(text).is_ok();
         expect("plugin.version", &plugin.version, is_version, "a semantic version such as 0.1.0", problems);
-        let sentence = "1 to 1024 bytes without control characters";
-        expect("plugin.description", &plugin.description, is_sentence, sentence, problems);
-        expect("plugin.license", &plugin.license, is_sentence, sentence, problems);
+        expect("plugin.description", &plugin.description, is_sentence, SENTENCE, problems);
+        expect("plugin.license", &plugin.license, is_sentence, SENTENCE, problems);
     }
 
     fn check_imports(&self, problems: &mut Slips) {
@@ -277,6 +282,27 @@ impl Manifest {
             self.only(key, !kinds.is_empty(), may, only, problems);
             let kind = "1 to 64 lower-case letters, digits, dashes, dots and slashes";
             expect_each(key, kinds, is_document_kind, kind, problems);
+        }
+    }
+
+    fn check_settings(&self, problems: &mut Slips) {
+        let Some(settings) = &self.settings else { return };
+        let gets_some = self.plugin.kind != PluginKind::Scorer;
+        self.only("settings", !settings.is_empty(), gets_some, "connector or transformer", problems);
+        let kind = knows(&problems.wrong, "plugin.kind").then_some(self.plugin.kind).filter(|_| gets_some);
+        for (name, setting) in settings {
+            let key = format!("settings.{name}");
+            if !is_name(name) {
+                problems.push(&key, || ManifestError::Value { key: shown(&key), found: shown(name), expected: NAME });
+            }
+            if !is_sentence(&setting.about) {
+                let (key_of_about, found) = (format!("{}.about", shown(&key)), shown(&setting.about));
+                problems.push(&key, || ManifestError::Value { key: key_of_about, found, expected: SENTENCE });
+            }
+            for (part, found, expected) in setting.slips(kind) {
+                let key_of_part = format!("{}.{part}", shown(&key));
+                problems.push(&key, || ManifestError::Value { key: key_of_part, found: shown(&found), expected });
+            }
         }
     }
 
@@ -349,9 +375,11 @@ impl Draft {
                         }
                     }
                 }
-                // An empty section, or none at all.
+                // An empty section, which may say something all the same, or none at all.
                 value => {
-                    tried(&right, &name, value, &name, &mut slips);
+                    if let Some(empty) = tried(&right, &name, value, &name, &mut slips) {
+                        put(&mut good, &name, empty);
+                    }
                 }
             }
         }
@@ -473,6 +501,7 @@ fn of_table(table: &toml::Table) -> Result<Manifest, ManifestError> {
 }
 
 const NAME: &str = "1 to 64 lower-case letters, digits and dashes, a letter first";
+const SENTENCE: &str = "1 to 1024 bytes without control characters";
 
 fn expect_each(key: &str, found: &[String], fits: impl Fn(&str) -> bool, expected: &'static str, problems: &mut Slips) {
     found.iter().for_each(|one| expect(key, one, &fits, expected, problems));
@@ -590,12 +619,18 @@ mod tests {
             ("imports", "lookup", "[\"item\"]", "[\"Item\"]"),
             ("limits", "memory_bytes", "5", "0"),
             ("handles", "maps", "[\"x12/850\"]", "\"x12/850\""),
+            (
+                "settings",
+                "unit",
+                "{ about = \"A unit\", kind = \"text\" }",
+                "{ about = \"A unit\", kind = \"text\", min = 1 }",
+            ),
         ];
         let right = Manifest::otherwise_right();
         for wrong in 0_u32..1 << keys.len() {
             let is_wrong = |at: usize| wrong >> at & 1 == 1;
             let mut text = String::new();
-            for section in ["plugin", "imports", "limits", "handles"] {
+            for section in ["plugin", "imports", "limits", "handles", "settings"] {
                 text.push_str(&format!("[{section}]\n"));
                 for (at, (_, key, good, bad)) in keys.iter().enumerate().filter(|(_, key)| key.0 == section) {
                     text.push_str(&format!("{key} = {}\n", if is_wrong(at) { bad } else { good }));

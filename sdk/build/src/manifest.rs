@@ -4,6 +4,8 @@
 //! what it read itself. This reader is here so that an author hears of a slip
 //! before the compiler runs, and with its line.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 /// The contract that this version builds for.
@@ -15,6 +17,8 @@ pub const MANIFEST_BYTES_MAX: usize = 64 * 1024;
 const NAME_BYTES_MAX: usize = 64;
 const NAME: &str = "1 to 64 lower-case letters, digits and dashes, a letter first";
 const SENTENCE_BYTES_MAX: usize = 1_024;
+const SENTENCE: &str = "text of 1 to 1024 bytes without control characters";
+const CHOICE_BYTES_MAX: usize = 64;
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
 /// Why a manifest was refused.
@@ -70,6 +74,9 @@ pub struct Manifest {
     /// Which documents and messages it is for.
     #[serde(default)]
     pub handles: Handles,
+    /// The settings that it reads; where nothing is said it may read any.
+    #[serde(default)]
+    pub settings: Option<BTreeMap<String, Setting>>,
 }
 
 /// Who a plugin is.
@@ -217,6 +224,113 @@ pub struct Handles {
     pub renders: Vec<String>,
 }
 
+/// A setting that a plugin reads.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    /// What it is for, one line for people.
+    pub about: String,
+    /// What it may hold.
+    pub kind: SettingKind,
+    /// Whether the calls that read it fail without it.
+    #[serde(default)]
+    pub required: bool,
+    /// What the plugin takes where nothing is set.
+    pub default: Option<String>,
+    /// The values of a choice.
+    #[serde(default)]
+    pub choices: Vec<String>,
+    /// The smallest integer.
+    pub min: Option<i64>,
+    /// The largest.
+    pub max: Option<i64>,
+    /// Characters of a text.
+    pub chars_max: Option<u32>,
+    /// The calls that read it; all, where nothing is said.
+    #[serde(default)]
+    pub on: Vec<String>,
+    /// Whether it may be one partner's alone, who stands behind an `@`.
+    #[serde(default)]
+    pub per_partner: bool,
+}
+
+/// What a setting may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SettingKind {
+    /// Any text.
+    Text,
+    /// A whole number in decimal digits.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// One of some words.
+    Choice,
+    /// One or more of some words, apart by commas or blanks.
+    Choices,
+}
+
+impl Setting {
+    /// What is wrong with it: the key, what was found, what is taken.
+    fn slip(&self, of: Kind) -> Option<(&'static str, String, &'static str)> {
+        let is_choice = matches!(self.kind, SettingKind::Choice | SettingKind::Choices);
+        if is_choice == self.choices.is_empty() {
+            return Some(("choices", self.choices.join(", "), "one word or more for a choice, and none for all else"));
+        }
+        if let Some(choice) = self.choices.iter().find(|choice| !is_choice_word(choice)) {
+            return Some(("choices", choice.clone(), "words of 1 to 64 letters, digits, dashes and dots"));
+        }
+        if self.kind != SettingKind::Integer
+            && let Some(bound) = self.min.or(self.max)
+        {
+            return Some(("min", bound.to_string(), "no bounds, for only an integer has them"));
+        }
+        if let (Some(min), Some(max)) = (self.min, self.max)
+            && min > max
+        {
+            return Some(("min", min.to_string(), "no more than `max`"));
+        }
+        match self.chars_max {
+            Some(most) if self.kind != SettingKind::Text || most == 0 => {
+                return Some(("chars_max", most.to_string(), "1 or more, for a text alone"));
+            }
+            Some(_) | None => {}
+        }
+        if let Some(default) = &self.default
+            && (self.required || !self.takes(default))
+        {
+            return Some(("default", default.clone(), "a value that the setting takes, unless it is required"));
+        }
+        let calls: &[&str] = match of {
+            Kind::Connector => &["receive", "deliver", "find", "poll", "check"],
+            Kind::Transformer => &["to-canonical", "from-canonical"],
+            Kind::Scorer => &[],
+        };
+        let stray = self.on.iter().find(|on| !calls.contains(&on.as_str()));
+        stray.map(|on| ("on", on.clone(), "names of calls of a plugin of its kind"))
+    }
+
+    fn takes(&self, value: &str) -> bool {
+        let offers = |word: &str| self.choices.iter().any(|choice| choice == word);
+        match self.kind {
+            SettingKind::Text => {
+                let chars = u32::try_from(value.chars().count()).unwrap_or(u32::MAX);
+                self.chars_max.is_none_or(|most| chars <= most)
+            }
+            SettingKind::Integer => {
+                let (min, max) = (self.min.unwrap_or(i64::MIN), self.max.unwrap_or(i64::MAX));
+                value.parse::<i64>().is_ok_and(|number| (min..=max).contains(&number))
+            }
+            SettingKind::Boolean => ["true", "false"].contains(&value),
+            SettingKind::Choice => offers(value),
+            SettingKind::Choices => {
+                let mut named = value.split([',', ' ']).filter(|word| !word.is_empty()).peekable();
+                named.peek().is_some() && named.all(offers)
+            }
+        }
+    }
+}
+
 impl Manifest {
     /// Reads and checks a manifest.
     ///
@@ -233,6 +347,7 @@ impl Manifest {
         manifest.check_imports()?;
         manifest.check_limits()?;
         manifest.check_handles()?;
+        manifest.check_settings()?;
         Ok(manifest)
     }
 
@@ -245,9 +360,8 @@ impl Manifest {
         expect("plugin.version", &plugin.version, is_version, version)?;
         let is_contract = |text: &str| text == CONTRACT;
         expect("plugin.contract", &plugin.contract, is_contract, CONTRACT)?;
-        let sentence = "text of 1 to 1024 bytes";
-        expect("plugin.description", &plugin.description, is_sentence, sentence)?;
-        expect("plugin.license", &plugin.license, is_sentence, sentence)
+        expect("plugin.description", &plugin.description, is_sentence, SENTENCE)?;
+        expect("plugin.license", &plugin.license, is_sentence, SENTENCE)
     }
 
     fn check_imports(&self) -> Result<(), ManifestError> {
@@ -325,6 +439,22 @@ impl Manifest {
         Ok(())
     }
 
+    fn check_settings(&self) -> Result<(), ManifestError> {
+        let Some(settings) = &self.settings else { return Ok(()) };
+        let gets_some = self.plugin.kind != Kind::Scorer;
+        self.check_kind("settings", !settings.is_empty(), gets_some, "connector or transformer")?;
+        for (name, setting) in settings {
+            let key = format!("settings.{}", shown(name));
+            expect(&key, name, is_name, NAME)?;
+            expect(&format!("{key}.about"), &setting.about, is_sentence, SENTENCE)?;
+            if let Some((part, found, expected)) = setting.slip(self.plugin.kind) {
+                let (key, expected) = (format!("{key}.{part}"), expected.to_owned());
+                return Err(ManifestError::Value { key, found: shown(&found), expected });
+            }
+        }
+        Ok(())
+    }
+
     fn check_kind(
         &self,
         key: &'static str,
@@ -348,12 +478,12 @@ fn expect(key: &str, found: &str, fits: impl Fn(&str) -> bool, expected: &str) -
     if fits(found) {
         return Ok(());
     }
-    Err(ManifestError::Value {
-        key: key.to_owned(),
-        // Short, and on one line whatever is in it.
-        found: found.chars().take(80).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect(),
-        expected: expected.to_owned(),
-    })
+    Err(ManifestError::Value { key: key.to_owned(), found: shown(found), expected: expected.to_owned() })
+}
+
+/// Short, and on one line whatever is in it.
+fn shown(found: &str) -> String {
+    found.chars().take(80).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 fn is_name(text: &str) -> bool {
@@ -370,6 +500,11 @@ fn is_document_kind(text: &str) -> bool {
 
 fn is_sentence(text: &str) -> bool {
     (1..=SENTENCE_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+fn is_choice_word(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+    (1..=CHOICE_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 fn is_digest(text: &str) -> bool {
@@ -419,6 +554,24 @@ license = "Apache-2.0"
         check("[imports]\nkv = true", "only a connector");
         check("[limits]\ncpu_ms = 5", "`limits.cpu_ms`");
         check("[handles]\nmaps = [\"x12/850\"]", "only a transformer");
+    }
+
+    #[test]
+    fn refuses_a_setting_that_means_nothing_with_its_key() {
+        let setting = |rest: &str| format!("[settings.unit]\nabout = \"A unit\"\n{rest}");
+        let (scorer, transformer) = ("kind = \"scorer\"", "kind = \"transformer\"");
+        let check = |rest: &str, expected: &str| {
+            let text = format!("{}{}", SCORER.replace(scorer, transformer), setting(rest));
+            let error = Manifest::parse(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{rest:?} gave {error:?}");
+        };
+        check("kind = \"number\"", "number");
+        check("kind = \"choice\"", "`settings.unit.choices`");
+        check("kind = \"text\"\ndefault = \"EA\"\nrequired = true", "`settings.unit.default` is `EA`");
+        check("kind = \"text\"\non = [\"poll\"]", "`settings.unit.on` is `poll`");
+        let text = format!("{SCORER}{}", setting("kind = \"text\""));
+        let error = Manifest::parse(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("`settings` is not for a scorer; only a connector or transformer has it"), "{error}");
     }
 
     #[test]

@@ -363,7 +363,14 @@ fn inspect(component: &Path, data: &Data, json: bool, output: &mut Output) -> an
     output.line(&format!("imports  {}", inspection.imports.join(", ")))?;
     output.line(&format!("exports  {}", inspection.exports.join(", ")))?;
     let signers = if signers.is_empty() { "nobody".to_owned() } else { signers.join(", ") };
-    output.line(&format!("signed   by {signers}; `portreeve plugin verify` says whether that counts"))
+    output.line(&format!("signed   by {signers}; `portreeve plugin verify` says whether that counts"))?;
+    match &manifest.settings {
+        None => output.line("settings not declared: it may read any"),
+        Some(settings) if settings.is_empty() => output.line("settings none"),
+        Some(settings) => settings.iter().try_for_each(|(name, setting)| {
+            output.line(&format!("setting  {name}: {}: {}", setting.described(), setting.about))
+        }),
+    }
 }
 
 fn read_trust(path: &Path) -> anyhow::Result<TrustPolicy> {

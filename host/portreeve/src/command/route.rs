@@ -9,12 +9,13 @@ use serde_json::json;
 
 use crate::clock::SystemClock;
 use crate::config::Files;
+use crate::declared::Declared;
 use crate::output::Output;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Everything that is wrong with a folder's routes and process, and with what is beside them;
-    /// no plugin has to be built.
+    /// no plugin has to be built, and of those that are the settings are looked at, too.
     Check {
         /// The folder with portreeve.toml and, where it has a process of its own, process.toml.
         #[arg(long)]
@@ -72,18 +73,26 @@ fn told(consumer: &Consumer<'_>) -> String {
 }
 
 fn check(config: &Path, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let configuration = Files::read(config)?.check_new(SystemClock.now())?;
+    let files = Files::read(config)?;
+    let Declared { settings, unread } = Declared::in_folder(config, &files.plugins()?);
+    let configuration = files.check_new_with(SystemClock.now(), &settings)?;
     let Routes { channels, targets, subscribers, .. } = &configuration.routes;
     let (channels, subscribers) = (channels.len(), subscribers.len());
     // Each subscriber is a target as well, and is counted once.
     let targets = targets.len().saturating_sub(subscribers);
     let warnings = configuration.warnings();
     if json {
-        let counted =
-            json!({ "channels": channels, "targets": targets, "subscribers": subscribers, "warnings": warnings });
-        return output.json(&counted);
+        return output.json(&json!({
+            "channels": channels, "targets": targets, "subscribers": subscribers, "warnings": warnings,
+            "settings_not_looked_at": unread,
+        }));
     }
     let told = if subscribers == 0 { String::new() } else { format!(", {subscribers} subscriber(s)") };
     output.line(&format!("{channels} channel(s), {targets} target(s){told} and the process can be put in force"))?;
-    warnings.iter().try_for_each(|warning| output.line(&format!("warning: {warning}")))
+    warnings.iter().try_for_each(|warning| output.line(&format!("warning: {warning}")))?;
+    if unread.is_empty() {
+        return Ok(());
+    }
+    let unread = unread.iter().map(|plugin| format!("`{plugin}`")).collect::<Vec<_>>().join(", ");
+    output.line(&format!("the settings of {unread} were not looked at: their components are not there, or are none"))
 }

@@ -1,0 +1,63 @@
+//! What the plugins of a folder of configuration say of their settings, out of its components.
+//!
+//! Routes are checked before anything is built, so a component that is not there is no fault
+//! here: whoever asks is told of which plugins nothing could be looked at, and trying the
+//! configuration says what is wrong with them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use portreeve_model::{Digest, PluginName};
+use portreeve_pipeline::settings::Declarations;
+use portreeve_registry::Package;
+use portreeve_registry::file::read_component;
+
+use crate::config::{PluginEntry, Proposed};
+
+/// What plugins declare, and those of which nobody could look.
+#[derive(Debug, Default)]
+pub struct Declared {
+    /// What they declare, of those that declare anything.
+    pub settings: Declarations,
+    /// Those whose component is not there, or is none.
+    pub unread: Vec<PluginName>,
+}
+
+impl Declared {
+    /// Looks at the components that are in a folder.
+    #[must_use]
+    pub fn in_folder(folder: &Path, plugins: &[PluginEntry]) -> Self {
+        let mut declared = Self::default();
+        for plugin in plugins {
+            let bytes = read_component(&folder.join(&plugin.component)).ok();
+            declared.add(&plugin.name, bytes.as_deref());
+        }
+        declared
+    }
+
+    /// Looks at components that were read.
+    #[must_use]
+    pub fn proposed(proposed: &Proposed) -> Self {
+        let Proposed { files, components, .. } = proposed;
+        let mut declared = Self::default();
+        for (name, digest) in &files.components {
+            declared.add(name, bytes_of(components, *digest));
+        }
+        declared
+    }
+
+    fn add(&mut self, name: &PluginName, component: Option<&[u8]>) {
+        // What is wrong with a component is said where it is tried, with its reason.
+        match component.and_then(|bytes| Package::read(bytes, None).ok()) {
+            Some(package) => {
+                let settings = package.manifest().settings.clone();
+                self.settings.extend(settings.map(|settings| (name.clone(), settings)));
+            }
+            None => self.unread.push(name.clone()),
+        }
+    }
+}
+
+fn bytes_of(components: &BTreeMap<Digest, (Vec<u8>, Option<String>)>, digest: Digest) -> Option<&[u8]> {
+    components.get(&digest).map(|(bytes, _)| bytes.as_slice())
+}

@@ -1,0 +1,283 @@
+//! What a plugin says of its settings, the `[settings]` of its manifest, and whether a value is
+//! one that it takes. The grammar is in `wit/README.md`.
+//!
+//! Settings are texts that people write beside a plugin's name. A misspelt one has no effect and
+//! a wrong one fails the first call, hours after whoever wrote it went home. So a plugin says
+//! which it reads, on which calls, and what they may hold; who gives them is the host's to compare.
+
+use std::collections::BTreeMap;
+
+use portreeve_model::PluginKind;
+use portreeve_sandbox::Call;
+use serde::{Deserialize, Serialize};
+
+/// The settings of a plugin, by name.
+pub type DeclaredSettings = BTreeMap<String, DeclaredSetting>;
+
+/// One setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredSetting {
+    /// What it is for, one line for people.
+    pub about: String,
+    /// What it may hold.
+    pub kind: SettingKind,
+    /// Whether the calls that read it fail without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
+    /// What the plugin takes where nothing is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// The values of a choice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
+    /// The smallest integer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<i64>,
+    /// The largest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<i64>,
+    /// Characters of a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chars_max: Option<u32>,
+    /// The calls that read it; all, where nothing is said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on: Vec<String>,
+    /// Whether it may be one partner's alone, who stands behind an `@`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub per_partner: bool,
+}
+
+/// What a setting may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SettingKind {
+    /// Any text.
+    Text,
+    /// A whole number in decimal digits.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// One of some words.
+    Choice,
+    /// One or more of some words, apart by commas or blanks.
+    Choices,
+}
+
+/// What is wrong with a declared setting: the key, what was found, what is taken.
+pub(crate) type Slip = (&'static str, String, &'static str);
+
+/// Bytes of a word that is chosen.
+const CHOICE_BYTES_MAX: usize = 64;
+
+impl DeclaredSetting {
+    /// Whether this call reads it.
+    #[must_use]
+    pub fn is_read_on(&self, call: Call) -> bool {
+        self.on.is_empty() || self.on.iter().any(|on| on == call.as_str())
+    }
+
+    /// Whether a name that somebody wrote is that of this setting, or of a partner's own.
+    #[must_use]
+    pub fn is_called(&self, name: &str, written: &str) -> bool {
+        let of_partner = || written.split_once('@').is_some_and(|(own, of)| own == name && !of.is_empty());
+        written == name || (self.per_partner && of_partner())
+    }
+
+    /// What was expected in the place of this value; none where the plugin takes it.
+    #[must_use]
+    pub fn expected(&self, value: &str) -> Option<String> {
+        let (takes, expected) = match self.kind {
+            SettingKind::Text => match self.chars_max {
+                None => return None,
+                Some(most) => {
+                    let fits = u32::try_from(value.chars().count()).is_ok_and(|chars| chars <= most);
+                    (fits, format!("at most {most} characters"))
+                }
+            },
+            SettingKind::Integer => {
+                let (min, max) = (self.min.unwrap_or(i64::MIN), self.max.unwrap_or(i64::MAX));
+                (
+                    value.parse::<i64>().is_ok_and(|number| (min..=max).contains(&number)),
+                    format!("a {}", self.numbers()),
+                )
+            }
+            SettingKind::Boolean => (["true", "false"].contains(&value), "`true` or `false`".to_owned()),
+            SettingKind::Choice => (self.offers(value), format!("one of {}", self.words())),
+            SettingKind::Choices => {
+                let mut named = value.split([',', ' ']).filter(|word| !word.is_empty()).peekable();
+                (named.peek().is_some() && named.all(|word| self.offers(word)), format!("some of {}", self.words()))
+            }
+        };
+        (!takes).then_some(expected)
+    }
+
+    /// What it may hold and when, for people: `whole number from 1 to 200, 50 unless set; read on poll`.
+    #[must_use]
+    pub fn described(&self) -> String {
+        let holds = match (self.kind, self.chars_max) {
+            (SettingKind::Text, None) => "text".to_owned(),
+            (SettingKind::Text, Some(most)) => format!("text of at most {most} characters"),
+            (SettingKind::Integer, _) => self.numbers(),
+            (SettingKind::Boolean, _) => "`true` or `false`".to_owned(),
+            (SettingKind::Choice, _) => format!("one of {}", self.words()),
+            (SettingKind::Choices, _) => format!("some of {}", self.words()),
+        };
+        let need = match (&self.default, self.required) {
+            (Some(default), _) => format!(", `{default}` unless set"),
+            (None, true) => ", required".to_owned(),
+            (None, false) => String::new(),
+        };
+        let partner = if self.per_partner { ", also per partner" } else { "" };
+        let on = if self.on.is_empty() { String::new() } else { format!("; read on {}", self.on.join(", ")) };
+        format!("{holds}{need}{partner}{on}")
+    }
+
+    fn offers(&self, word: &str) -> bool {
+        self.choices.iter().any(|choice| choice == word)
+    }
+
+    fn words(&self) -> String {
+        self.choices.iter().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", ")
+    }
+
+    fn numbers(&self) -> String {
+        match (self.min, self.max) {
+            (Some(min), Some(max)) => format!("whole number from {min} to {max}"),
+            (Some(min), None) => format!("whole number from {min} on"),
+            (None, Some(max)) => format!("whole number up to {max}"),
+            (None, None) => "whole number".to_owned(),
+        }
+    }
+
+    /// Everything that is wrong with how a plugin of this kind declares it. Of what kind it is
+    /// may be what is wrong; nothing that follows from it is asked then.
+    pub(crate) fn slips(&self, of: Option<PluginKind>) -> Vec<Slip> {
+        let mut slips = Vec::new();
+        let is_choice = matches!(self.kind, SettingKind::Choice | SettingKind::Choices);
+        if is_choice && self.choices.is_empty() {
+            slips.push(("choices", "nothing".to_owned(), "one word or more, for a choice"));
+        }
+        if !is_choice && !self.choices.is_empty() {
+            slips.push(("choices", self.choices.join(", "), "nothing, for only a choice has them"));
+        }
+        for choice in self.choices.iter().filter(|choice| !is_choice_word(choice)) {
+            slips.push(("choices", choice.clone(), "words of 1 to 64 letters, digits, dashes and dots"));
+        }
+        let is_integer = self.kind == SettingKind::Integer;
+        for (key, bound) in [("min", self.min), ("max", self.max)] {
+            let stray = bound.filter(|_| !is_integer);
+            slips.extend(stray.map(|bound| (key, bound.to_string(), "nothing, for only an integer has bounds")));
+        }
+        if let (Some(min), Some(max)) = (self.min, self.max)
+            && min > max
+        {
+            slips.push(("min", min.to_string(), "no more than `max`"));
+        }
+        match self.chars_max {
+            Some(most) if self.kind != SettingKind::Text => {
+                slips.push(("chars_max", most.to_string(), "nothing, for only a text has characters"));
+            }
+            Some(0) => slips.push(("chars_max", "0".to_owned(), "1 or more")),
+            Some(_) | None => {}
+        }
+        if let Some(default) = &self.default {
+            if self.required {
+                slips.push(("default", default.clone(), "nothing, since the setting is required"));
+            } else if self.expected(default).is_some() {
+                slips.push(("default", default.clone(), "a value that the setting takes"));
+            }
+        }
+        if let Some(of) = of {
+            let calls = calls_of(of);
+            for on in self.on.iter().filter(|on| !calls.contains(&on.as_str())) {
+                slips.push(("on", on.clone(), "names of calls of a plugin of its kind"));
+            }
+        }
+        slips
+    }
+}
+
+/// The calls of a plugin that get settings.
+fn calls_of(kind: PluginKind) -> &'static [&'static str] {
+    match kind {
+        PluginKind::Connector => &["receive", "deliver", "find", "poll", "check"],
+        PluginKind::Transformer => &["to-canonical", "from-canonical"],
+        PluginKind::Scorer => &[],
+    }
+}
+
+fn is_choice_word(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+    (1..=CHOICE_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn setting(rest: &str) -> DeclaredSetting {
+        toml::from_str(&format!("about = \"Something\"\n{rest}")).unwrap()
+    }
+
+    fn check(declared: &str, takes: &[&str], refuses: &[&str], expected: &str) {
+        let setting = setting(declared);
+        assert!(setting.slips(Some(PluginKind::Connector)).is_empty(), "{declared}");
+        for value in takes {
+            assert_eq!(setting.expected(value), None, "{value:?} for {declared}");
+        }
+        for value in refuses {
+            assert_eq!(setting.expected(value).as_deref(), Some(expected), "{value:?} for {declared}");
+        }
+    }
+
+    #[test]
+    fn a_setting_takes_what_its_kind_says_and_nothing_else() {
+        check("kind = \"text\"", &["", "anything at all"], &[], "");
+        check("kind = \"text\"\nchars_max = 3", &["", "USD", "äöü"], &["EURO"], "at most 3 characters");
+        check(
+            "kind = \"integer\"",
+            &["-1", "0", "7"],
+            &["", "x", "1.0", " 1", "9223372036854775808"],
+            "a whole number",
+        );
+        let bounded = "kind = \"integer\"\nmin = 1\nmax = 25000";
+        check(bounded, &["1", "25000"], &["0", "25001", "soon"], "a whole number from 1 to 25000");
+        check("kind = \"boolean\"", &["true", "false"], &["", "True", "yes", "1"], "`true` or `false`");
+        let choice = "kind = \"choice\"\nchoices = [\"CR\", \"CN\"]";
+        check(choice, &["CR", "CN"], &["", "cr", "CR CN"], "one of `CR`, `CN`");
+        let choices = "kind = \"choices\"\nchoices = [\"850\", \"860\"]";
+        check(choices, &["850", "850,860", "860 850", " 850, 860 "], &["", " , ", "850,997"], "some of `850`, `860`");
+    }
+
+    #[test]
+    fn a_partners_own_setting_is_one_only_where_the_plugin_says_so() {
+        let (own, same) = (setting("kind = \"text\"\nper_partner = true"), setting("kind = \"text\""));
+        assert!(own.is_called("usage", "usage@ZZ:ACME") && own.is_called("usage", "usage"));
+        assert!(!own.is_called("usage", "usage@") && !own.is_called("usage", "usages@ZZ:ACME"));
+        assert!(same.is_called("usage", "usage") && !same.is_called("usage", "usage@ZZ:ACME"));
+    }
+
+    #[test]
+    fn a_setting_is_described_by_all_that_binds_it() {
+        for (declared, said) in [
+            ("kind = \"text\"\nrequired = true\nper_partner = true", "text, required, also per partner"),
+            (
+                "kind = \"integer\"\nmin = 1\nmax = 200\ndefault = \"50\"\non = [\"poll\"]",
+                "whole number from 1 to 200, `50` unless set; read on poll",
+            ),
+            ("kind = \"choices\"\nchoices = [\"850\", \"860\"]", "some of `850`, `860`"),
+        ] {
+            assert_eq!(setting(declared).described(), said);
+        }
+    }
+
+    #[test]
+    fn a_setting_that_names_no_call_is_read_on_each() {
+        let (all, one) = (setting("kind = \"text\""), setting("kind = \"text\"\non = [\"to-canonical\"]"));
+        assert!(all.is_read_on(Call::Poll) && all.is_read_on(Call::ToCanonical));
+        assert!(one.is_read_on(Call::ToCanonical) && !one.is_read_on(Call::FromCanonical));
+    }
+}
