@@ -63,11 +63,9 @@ async fn the_erps_time_to_answer_is_a_setting_that_binds() {
     host.deliver_all().await;
     assert_eq!(host.order("PO-1").await.deliveries[0].state, "delivered", "asked for after it did not answer");
 
-    let host = within("soon").start().await;
-    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
-    host.deliver_all().await;
-    let exception = host.exceptions().await.remove(0);
-    assert!(exception.detail.contains("`answer-timeout-ms` is no whole number"), "{}", exception.detail);
+    let refused = within("soon").try_start().await.err().unwrap().to_string();
+    let expected = "`answer-timeout-ms` of target `erp` is `soon`, and `erp-rest` takes a whole number from 1 to 25000";
+    assert!(refused.contains(expected), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

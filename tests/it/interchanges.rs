@@ -359,7 +359,7 @@ async fn what_was_agreed_with_one_partner_goes_before_what_is_agreed_with_all() 
     // Nobody listens where the others' go.
     let own = format!(
         ", path = \"/of/others\", \"path@ZZ:C1201\" = \"/one\", \"base-url@ZZ:C1201\" = \"{origin}/\", \
-         \"sender@ZZ:C1201\" = \"ZZ:QUAY\", \"usage@ZZ:C1299\" = \"X\""
+         \"sender@ZZ:C1201\" = \"ZZ:QUAY\", \"usage@ZZ:C1299\" = \"T\""
     );
     let agreed =
         agreed(&origin, &own).replace(&format!("base-url = \"{origin}\""), "base-url = \"http://127.0.0.1:9\"");

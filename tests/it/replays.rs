@@ -283,8 +283,8 @@ async fn what_a_target_says_by_taking_a_message_is_not_heard_a_second_time() {
 #[tokio::test]
 async fn a_partner_gets_an_interchange_again_under_the_number_that_it_had() {
     let partner = Partner::start(Mischief::default()).await.unwrap();
-    let repeats = agreed(&partner.origin(), ", repeats = \"known\"");
-    let host = to_customers(Setup::demo(), &partner.origin(), &repeats).start().await;
+    let agreed = agreed(&partner.origin(), "");
+    let host = to_customers(Setup::demo(), &partner.origin(), &agreed).start().await;
     let since = host.clock.now();
     for number in ["PO-1", "PO-2"] {
         accepted(&host, number, "C1201").await;

@@ -26,7 +26,8 @@ pub(crate) fn with_avatax(origin: &str) -> Setup {
     let target = format!(
         "[[plugin.egress]]\norigin = \"{origin}\"\n\n[[target]]\nid = \"tax\"\nconnector = \"avatax\"\n\
          transformer = \"avatax-transactions\"\nkind = \"avatax/transaction\"\norigin = \"{origin}\"\n\
-         exception_queue = \"integration\"\nfind = true\nsettings = {{ base-url = \"{origin}\" }}\n"
+         exception_queue = \"integration\"\nfind = true\n\
+         settings = {{ base-url = \"{origin}\", company-code = \"{TAX_COMPANY}\" }}\n"
     );
     Setup::demo()
         .plugin("avatax", "{ http = [\"GET\", \"POST\"], limits = { wall_ms = 65000 } }")
