@@ -70,6 +70,8 @@ mod manifests;
 
 mod settings;
 
+mod samples;
+
 mod road;
 
 mod cash;
