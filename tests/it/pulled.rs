@@ -397,7 +397,7 @@ async fn a_shop_that_knows_only_its_integration_is_asked_as_that() {
 }
 
 /// A shop whose list a test writes, by page.
-async fn scripted(answer: impl Fn(&str) -> Value + Clone + Send + Sync + 'static) -> String {
+pub(crate) async fn scripted(answer: impl Fn(&str) -> Value + Clone + Send + Sync + 'static) -> String {
     let routes = axum::Router::new().fallback(move |uri: Uri| {
         let body = answer(uri.query().unwrap_or_default()).to_string();
         async move { (StatusCode::OK, body) }

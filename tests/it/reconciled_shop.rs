@@ -1,12 +1,11 @@
 //! An ERP and a shop that should have the same in stock: what the shop lists is compared whole, or not
 //! at all.
 
-use axum::http::{StatusCode, Uri};
 use portreeve::standins::{Mischief, Shop};
 use portreeve_pipeline::reconcile::{Compared, Outcome};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
+use crate::pulled::scripted;
 use crate::reconciled::decimal;
 use crate::support::{Setup, TestHost};
 
@@ -83,18 +82,6 @@ async fn what_a_shop_sells_of_an_item_at_all_its_sources_is_compared_with_what_t
     let found = compared(&host).await;
     assert_eq!((found.agreeing, found.closed), (251, 2));
     host.verify().await.unwrap();
-}
-
-/// A shop whose list a test writes, by page.
-async fn scripted(answer: impl Fn(&str) -> Value + Clone + Send + Sync + 'static) -> String {
-    let routes = axum::Router::new().fallback(move |uri: Uri| {
-        let body = answer(uri.query().unwrap_or_default()).to_string();
-        async move { (StatusCode::OK, body) }
-    });
-    let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let origin = format!("http://{}", listener.local_addr().unwrap());
-    drop(tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() }));
-    origin
 }
 
 fn row(number: usize) -> Value {

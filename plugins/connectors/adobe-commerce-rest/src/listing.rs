@@ -16,7 +16,7 @@ use portreeve_sdk::connector::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::shop::Shop;
+use crate::shop::{Shop, search};
 
 /// The kind of a page.
 const KIND: &str = "adobe/source-items";
@@ -55,9 +55,7 @@ pub(crate) fn page(request: &PollRequest, list: &str) -> Result<Polled, Failure>
         ("[pageSize]", size.as_str()),
         ("[currentPage]", number.as_str()),
     ];
-    let criteria = criteria
-        .map(|(name, value)| format!("{}={}", http::escaped(&format!("searchCriteria{name}")), http::escaped(value)));
-    let body = Shop::of(&request.settings)?.get(&format!("inventory/source-items?{}", criteria.join("&")))?;
+    let body = Shop::of(&request.settings)?.get(&format!("inventory/source-items?{}", search(&criteria)))?;
     let Page { items, total_count } = serde_json::from_slice(&body)
         .map_err(|_| Failure::permanent("the shop's list of source items is not the JSON that was asked for"))?;
     if let Some(total) = place.total.filter(|total| *total != total_count) {

@@ -56,7 +56,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::returns;
-use crate::shop::{Shop, unreadable};
+use crate::shop::{Shop, search, unreadable};
 
 /// The kind of an order of which something left.
 const BEGUN: &str = "adobe/order-begun";
@@ -305,9 +305,7 @@ fn listed(list: List, from_s: i64, size: i64, page: i64) -> Result<String, Failu
         ("[pageSize]", size.as_str()),
         ("[currentPage]", page.as_str()),
     ];
-    let criteria = criteria
-        .map(|(name, value)| format!("{}={}", http::escaped(&format!("searchCriteria{name}")), http::escaped(value)));
-    Ok(format!("{}?{}", list.name(), criteria.join("&")))
+    Ok(format!("{}?{}", list.name(), search(&criteria)))
 }
 
 /// Takes what is new of one order of a page.

@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 
 use crate::order::Id;
 use crate::pulled::{Cursor, Found, seconds};
-use crate::shop::{Shop, unreadable};
+use crate::shop::{Shop, search, unreadable};
 
 /// Statuses of a return that needs nobody any more.
 const OVER: [&str; 3] = ["denied", "closed", "processed_closed"];
@@ -135,9 +135,7 @@ fn bought(shop: &Shop<'_>, orders: &BTreeSet<u64>) -> Result<BTreeMap<u64, Order
         ("[filter_groups][0][filters][0][value]", ids.as_str()),
         ("[pageSize]", size.as_str()),
     ];
-    let criteria = criteria
-        .map(|(name, value)| format!("{}={}", http::escaped(&format!("searchCriteria{name}")), http::escaped(value)));
-    let body = shop.get(&format!("orders?{}&fields={}", criteria.join("&"), http::escaped(FIELDS)))?;
+    let body = shop.get(&format!("orders?{}&fields={}", search(&criteria), http::escaped(FIELDS)))?;
     let found: Orders = serde_json::from_slice(&body).map_err(|_| unreadable("list of orders"))?;
     Ok(found.items.into_iter().flatten().map(|order| (order.entity_id, order)).collect())
 }

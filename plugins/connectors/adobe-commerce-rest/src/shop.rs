@@ -62,6 +62,15 @@ struct Said<'a> {
     errors: Option<&'a RawValue>,
 }
 
+/// What a search asks for, as the query of an address: of each criterion what stands behind
+/// `searchCriteria`, and its value.
+pub(crate) fn search(criteria: &[(&str, &str)]) -> String {
+    let criteria = criteria
+        .iter()
+        .map(|(name, value)| format!("{}={}", http::escaped(&format!("searchCriteria{name}")), http::escaped(value)));
+    criteria.collect::<Vec<_>>().join("&")
+}
+
 pub(crate) struct Shop<'a> {
     settings: &'a [Setting],
     base_url: &'a str,
