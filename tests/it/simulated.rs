@@ -624,7 +624,11 @@ async fn a_seed_draws_the_same_for_the_same_again_and_another_one_draws_otherwis
         assert!(ended.said.is_ok(), "{:?}", ended.said);
     }
     let differences = differences(&first.record, &second.record);
-    assert!(differences.is_empty(), "{} of {}: {differences:#?}", differences.len(), first.record.len());
+    if !differences.is_empty() {
+        // Whoever sees no more than what was printed on the way sees this.
+        say(&format!("seed 11 drew {} of {} otherwise: {differences:#?}", differences.len(), first.record.len()));
+    }
+    assert_eq!(differences, Vec::<String>::new());
     let otherwise = first.record.iter().filter(|(key, drawn)| other.record.get(*key).is_some_and(|it| it != *drawn));
     let otherwise = otherwise.count();
     assert!(otherwise > usize::try_from(ORDERS_PER_FILE).unwrap(), "{otherwise} of {}", other.record.len());

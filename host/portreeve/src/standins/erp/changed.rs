@@ -84,7 +84,9 @@ pub(super) fn numbered(query: &str) -> Option<Vec<String>> {
     filter.split(" or ").map(number).collect()
 }
 
-/// A page of what changed. What is asked for may meet mischief, as whatever is tried.
+/// A page of what changed. What is asked for may meet mischief, as whatever is tried; lists from two
+/// times of one second are one thing, for which of several documents has which millisecond follows
+/// from who was first.
 pub(super) fn listed(
     ledger: &Ledger,
     company: &'static str,
@@ -94,7 +96,9 @@ pub(super) fn listed(
     of: impl Fn(&super::books::Books) -> &[Document],
 ) -> Result<Response, Refusal> {
     let mut books = ledger.lock();
-    match ledger.trick(company, (&format!("list {uri}"), None), &mut books)? {
+    let second = Instant(since.ge.0.div_euclid(1_000).saturating_mul(1_000));
+    let about = format!("list {} since {second} from {}", uri.path(), since.skip);
+    match ledger.trick(company, (&about, None), &mut books)? {
         Some(Trick::Throttle) => return Ok(throttled()),
         Some(Trick::FailBefore | Trick::Reject | Trick::DropAfter | Trick::SlowAfter) => {
             return Err(Refusal::failed());
