@@ -6,8 +6,8 @@
 //! alone (`writer.rs` says how); a commit that fails answers everybody with
 //! [`StoreError::Unknown`].
 //!
-//! Reads use a connection of their own: WAL readers see what is committed and
-//! never wait for the writer.
+//! Reads use connections of their own, each with its thread (`reader.rs`): WAL readers see what is
+//! committed and never wait for the writer.
 
 mod rows;
 
@@ -54,6 +54,8 @@ mod subscription;
 
 mod progress;
 
+mod reader;
+
 mod reconcile;
 
 mod replay;
@@ -72,7 +74,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use portreeve_model::reference::Row;
@@ -94,6 +96,7 @@ use crate::contract::{
     UnsequencedLeaf, WaitingDeliveries, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, SubscriptionPermit};
+use reader::Reader;
 use writer::Writer;
 
 /// The schema that this program writes.
@@ -134,8 +137,8 @@ const PEOPLES_CACHE_KIB: i64 = 8192;
 /// The store in one SQLite file.
 pub struct SqliteStore {
     writer: Writer,
-    reader: Arc<Mutex<Connection>>,
-    people: Arc<Mutex<Connection>>,
+    reader: Arc<Reader>,
+    people: Arc<Reader>,
     /// Held as long as the store lives: a second process is refused. A reader needs none.
     _lock: Option<File>,
 }
@@ -167,10 +170,10 @@ impl SqliteStore {
         migrate(&mut connection)?;
         rows::end_claims(&connection)?;
         prepare(&mut connection).map_err(failed)?;
-        let reader = Arc::new(Mutex::new(connect(&file)?));
+        let reader = Arc::new(Reader::start("portreeve-reads", connect(&file)?)?);
         let people = connect(&file)?;
         people.pragma_update(None, "cache_size", -PEOPLES_CACHE_KIB).map_err(failed)?;
-        let people = Arc::new(Mutex::new(people));
+        let people = Arc::new(Reader::start("portreeve-views", people)?);
         Ok(Self { writer: Writer::start(connection)?, reader, people, _lock: Some(lock) })
     }
 
@@ -186,7 +189,7 @@ impl SqliteStore {
         connection.execute_batch("PRAGMA busy_timeout = 5000;").map_err(failed)?;
         let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
         known_schema(found)?;
-        let reader = Arc::new(Mutex::new(connection));
+        let reader = Arc::new(Reader::start("portreeve-reads", connection)?);
         Ok(Self { writer: Writer::none(), people: Arc::clone(&reader), reader, _lock: None })
     }
 
@@ -196,7 +199,7 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        read_on(&self.reader, read).await
+        self.reader.read(read).await
     }
 
     /// A read that a person waits for. It may take long, and no order waits behind it.
@@ -205,26 +208,8 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        read_on(&self.people, read).await
+        self.people.read(read).await
     }
-}
-
-/// Runs a read on a blocking thread: SQLite's calls are not asynchronous. All of
-/// its statements see the same commit; each by itself would see the last one.
-async fn read_on<T, F>(connection: &Arc<Mutex<Connection>>, read: F) -> Result<T, StoreError>
-where
-    T: Send + 'static,
-    F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-{
-    let connection = Arc::clone(connection);
-    let task = tokio::task::spawn_blocking(move || {
-        // A reader that panicked changed nothing: its connection is still good.
-        let connection = connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // Ended by being dropped, also when the read panics.
-        let snapshot = connection.unchecked_transaction().map_err(failed)?;
-        read(&snapshot)
-    });
-    task.await.map_err(|error| StoreError::Failed(format!("a read was cut short: {error}")))?
 }
 
 /// One process per folder: two sequencers or two writers would each be right alone.

@@ -272,7 +272,7 @@ fn run_group(connection: &Connection, group: &mut [Box<dyn Job>], careful: bool)
     Ok(true)
 }
 
-/// Runs a statement that was compiled before: these stand around every write.
-fn run_cached(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
+/// Runs a statement that was compiled before: these stand around every write, and around reads.
+pub(super) fn run_cached(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(statement)?.execute([]).map(drop)
 }
