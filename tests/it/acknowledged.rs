@@ -36,7 +36,7 @@ fn acknowledged(setup: Setup) -> Setup {
 
 async fn partners(mischief: Mischief) -> (Partner, TestHost) {
     let partner = Partner::start(mischief).await.unwrap();
-    let agreed = agreed(&partner.origin(), "");
+    let agreed = format!("{}\nsystems_owner = \"partner-desk\"", agreed(&partner.origin(), ""));
     let setup = acknowledged(to_customers(Setup::demo(), &partner.origin(), &agreed));
     (partner, setup.start().await)
 }
@@ -161,6 +161,8 @@ async fn what_is_not_acknowledged_in_time_is_told_once_and_is_over_when_the_answ
     let waits = host.exceptions().await.remove(0);
     assert_eq!((waits.code.as_str(), waits.order), ("acknowledgement-overdue", Some(order)));
     assert_eq!(waits.queue, "integration");
+    let owner = host.host.pipeline.routes.owner_of(&waits).unwrap();
+    assert_eq!((owner.part.as_str(), owner.name), ("systems", "partner-desk"));
     assert!(waits.detail.contains("interchange 1 (`x12/855`) from `ZZ:C1201`"), "{}", waits.detail);
 
     // It has it after all, and says so.

@@ -67,7 +67,8 @@ impl Refused {
             }
         })
         .await;
-        let places = "find = true\ncorrectable = [\"/shipToName\", \"/externalDocumentNumber\"]\n";
+        let places = "find = true\ncorrectable = [\"/shipToName\", \"/externalDocumentNumber\"]\n\
+                      systems_owner = \"erp-desk\"\n";
         let setup = Setup::demo().replace("portreeve.toml", "find = true\n", places).erp_origin(target.origin());
         let host = setup.start().await;
         host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
@@ -226,6 +227,8 @@ async fn of_a_message_that_had_arrived_before_it_was_corrected_people_hear() {
     assert_eq!(host.codes().await, ["arrived-uncorrected"], "the ERP has the words that were to be corrected");
     let told = waiting(host).await.remove(0);
     assert_eq!((told.order, told.kind), (Some(host.order("PO-1").await.id), ExceptionKind::Order));
+    let owner = host.host.pipeline.routes.owner_of(&told).unwrap();
+    assert_eq!((owner.part.as_str(), owner.name), ("systems", "erp-desk"));
     decide(host, &anna, told.id, ExceptionAction::Abandon).await.unwrap();
     assert_eq!(host.codes().await, Vec::<String>::new());
     host.verify().await.unwrap();

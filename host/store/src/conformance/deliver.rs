@@ -594,6 +594,8 @@ pub(crate) async fn what_people_correct_in_a_delivery_is_with_it_from_then_on(ma
     store.settle_unattempted(permit, applied(), NOW, leaf(82)).await.unwrap();
     let told = store.exceptions(ALL).await.unwrap();
     assert_eq!((told.len(), told[0].code.as_str(), told[0].order), (1, "arrived", Some(fixture::order_id("PO-1"))));
+    assert_eq!(told[0].target.as_deref(), Some("erp"), "whose owner is asked");
+    assert!(store.dead_letters(0, ALL).await.unwrap().is_empty(), "it is no dead letter");
 }
 
 pub(crate) async fn nothing_is_corrected_without_words(maker: impl Maker) {

@@ -156,6 +156,10 @@ pub(crate) async fn what_was_not_answered_in_time_is_told_once_and_closed_by_the
     assert_eq!((summary.unacknowledged, summary.acknowledgements_overdue, summary.exceptions_open), (0, 1, 1));
     let told = store.exceptions(ALL).await.unwrap().remove(0);
     assert_eq!((told.order, told.code.as_str()), (Some(order_id("PO-1")), "acknowledgement-overdue"));
+    assert_eq!(told.target.as_deref(), Some("edi"), "whose owner is asked");
+    let about = store.exception(told.id).await.unwrap().unwrap().about;
+    assert!(about.delivery.is_none(), "and it is the end of no delivery: {about:?}");
+    assert!(store.dead_letters(0, ALL).await.unwrap().is_empty());
     heard(&store, 11, answers("PO-1", "ZZ:A", number, Some(InterchangeAnswer::Accepted))).await.unwrap();
     let summary = store.summary().await.unwrap();
     assert_eq!((summary.acknowledgements_overdue, summary.exceptions_open), (0, 0));

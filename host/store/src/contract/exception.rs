@@ -45,7 +45,7 @@ pub struct ExceptionView {
     /// The channel of its order; of what is about no order, that by which it came. None where it is
     /// about neither.
     pub channel: Option<ChannelId>,
-    /// The target of the delivery that it is about.
+    /// The target of the delivery that it is about, be it the end of that or what was heard of it since.
     pub target: Option<String>,
     /// When it was opened.
     pub opened_at: Instant,

@@ -27,7 +27,14 @@ pub(super) const COLUMNS: &str = "id, order_id, stage, code, detail, queue, open
     coalesce((SELECT channel FROM orders WHERE orders.id = exception.order_id),
              (SELECT channel FROM document WHERE document.position = exception.position),
              (SELECT channel FROM input WHERE input.id = exception.input)),
-    (SELECT target FROM outbox WHERE outbox.seq = exception.outbox)";
+    (SELECT target FROM outbox WHERE outbox.seq = abs(exception.outbox))";
+
+/// What stands for a delivery where an exception is about it and not its end. Numbers of deliveries
+/// are above nothing, so below nothing no dead letter, replay or measure finds it; whose target it
+/// is does whoever asks for an owner.
+pub(super) fn beside(outbox: i64) -> i64 {
+    outbox.saturating_neg()
+}
 
 pub(super) fn view(row: &Row<'_>) -> Result<ExceptionView> {
     let get = |column| row.get::<_, Option<i64>>(column).map_err(failed).map(|at| at.map(Instant));

@@ -181,7 +181,8 @@ pub(super) fn tell_overdue(
         .map_err(failed)?;
     let Some((outbox, order_seq, order)) = waits else { return Ok(false) };
     let order = OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?;
-    exception::insert(tx, new, &About { order: Some(order), ..About::default() }, at)?;
+    let about = About { order: Some(order), outbox: Some(exception::beside(outbox)), ..About::default() };
+    exception::insert(tx, new, &about, at)?;
     let told = tx.last_insert_rowid();
     tx.prepare_cached("UPDATE interchange SET exception = ?2 WHERE outbox = ?1")
         .and_then(|mut update| update.execute([outbox, told]))

@@ -983,7 +983,8 @@ pub(super) fn settle(
         }
         operation::used(tx, PartKind::Target, &permit.target, at)?;
         if let Some(new) = &permit.telling {
-            let about = About { order: permit.order(), ..About::default() };
+            let about =
+                About { order: permit.order(), outbox: Some(exception::beside(permit.seq)), ..About::default() };
             exception::insert(tx, new, &about, at)?;
         }
         // The same word again is the same input.
@@ -1386,7 +1387,7 @@ pub(super) struct About {
     pub(super) order: Option<OrderId>,
     pub(super) input: Option<InputId>,
     pub(super) position: Option<i64>,
-    /// The delivery's number.
+    /// The number of the delivery whose end it is; of one that it is only about, `exception::beside`.
     pub(super) outbox: Option<i64>,
     /// The customer of the order.
     pub(super) customer: Option<Digest>,
