@@ -670,7 +670,7 @@ pub struct NewOrder {
     /// Holds, additive.
     pub holds: Vec<NewHold>,
     /// Effects. Only a released order goes anywhere as it came; of one that is kept back there is
-    /// word of it at most.
+    /// word of it at most, and the store refuses more.
     pub outbox: Vec<NewOutbox>,
     /// What it takes of a credit account; only for a released order.
     pub credit: Option<CreditReservation>,

@@ -10,8 +10,8 @@ use super::fixture::{
 };
 use super::{Harm, Maker};
 use crate::contract::{
-    Decided, DecisionCommit, DocumentPosition, HistoryQuery, HoldOwner, NewHold, OpenHolds, OrderEventKind,
-    OrderStanding, OrderState, PayloadRef, SUM_MINOR_MAX, Spends, Store, StoreError,
+    Content, Decided, DecisionCommit, DocumentPosition, HistoryQuery, HoldOwner, NewHold, NewOutbox, OpenHolds,
+    OrderEventKind, OrderStanding, OrderState, PayloadRef, SUM_MINOR_MAX, Spends, Store, StoreError,
 };
 use crate::proof::Journaled;
 
@@ -32,9 +32,12 @@ pub(crate) async fn a_decision_is_there_after_a_reopening_with_everything_that_i
     let mut entry = input(1, &["PO-1"]);
     entry.exceptions = vec![exception("of-the-input")];
     keep(&store, entry).await;
-    let mut decision = released(next(&store).await, &[("erp", "order")], leaf(2));
+    let document = next(&store).await;
+    let content = Content::Said(document.position());
+    let mut decision = released(document, &[], leaf(2));
     let order = order_in(&mut decision);
     (order.state, order.queue) = (OrderState::Held, Some("credit".to_owned()));
+    order.outbox = vec![NewOutbox { target: "erp".to_owned(), kind: "told".to_owned(), content }];
     order.holds = vec![NewHold {
         owner: HoldOwner::Advice(spends("fraud", 1, None)),
         reason: "new-customer".to_owned(),

@@ -240,6 +240,29 @@ pub(crate) async fn a_review_that_does_not_fit_is_refused_and_writes_nothing(mak
     assert!(matches!(store.commit_review(again).await, Err(StoreError::Failed(_))));
 }
 
+pub(crate) async fn an_order_that_is_not_released_is_delivered_by_no_decision_and_word_of_it_is(maker: impl Maker) {
+    let store = maker.open().await;
+    keep(&store, input(1, &["PO-1"])).await;
+    let before = observe(&store).await;
+    for state in OrderState::ALL.into_iter().filter(|state| *state != OrderState::Released) {
+        let mut decision = released(next(&store).await, &[("erp", "order")], leaf(2));
+        order_in(&mut decision).state = state;
+        let refused = commit(&store, decision).await;
+        assert!(matches!(refused, Err(StoreError::Failed(_))), "{state:?}");
+        assert_eq!(observe(&store).await, before, "{state:?}");
+    }
+    assert_eq!(leaves(&store).await.len(), 1, "that of the input");
+    let document = next(&store).await;
+    let content = Content::Said(document.position());
+    let mut told = held(document, &["credit-limit"], leaf(2));
+    order_in(&mut told).outbox = vec![NewOutbox { target: "erp".to_owned(), kind: "told".to_owned(), content }];
+    commit(&store, told).await.unwrap();
+    drop(store);
+    let store = maker.open().await;
+    let permits = claim(&store, 0).await;
+    assert_eq!(permits.iter().map(|permit| permit.content()).collect::<Vec<_>>(), [content]);
+}
+
 pub(crate) async fn orders_that_are_kept_back_are_paged_in_journal_order(maker: impl Maker) {
     let store = maker.open().await;
     let states = [

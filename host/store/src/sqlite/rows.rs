@@ -567,6 +567,13 @@ fn insert_order(
 ) -> Result<()> {
     let document = &decision.document;
     let id = order.id.to_string();
+    // INVARIANT: a hold holds. Of an order that is not released there is word, whoever decides.
+    if order.state != OrderState::Released && order.outbox.iter().any(|row| row.content == Content::Order) {
+        return Err(StoreError::Failed(format!(
+            "order `{id}` is `{}` and goes nowhere as it came",
+            order.state.as_str()
+        )));
+    }
     let (event, record) = (kept.place(order.event)?, kept.place(order.decision)?);
     tx.prepare_cached(
         "INSERT INTO orders (id, position, channel, sender, number, state, queue, value_minor, currency, recommended,
