@@ -11,7 +11,10 @@ use portreeve_model::ChannelId;
 use portreeve_store::contract::OrderEventKind;
 
 use super::{ORDER_CREATED, told};
-use crate::route::{CHANGE_ACCEPTED, CHANGE_REFUSED, Effect, ORDER_HELD, ORDER_RELEASED, OwnChannel, Routes};
+use crate::route::{
+    CHANGE_ACCEPTED, CHANGE_REFUSED, Channel, Effect, HeldOrders, ORDER_HELD, ORDER_RELEASED, OwnChannel, Routes,
+    Target,
+};
 
 /// What each canonical event says.
 const EVENTS: [(&str, &str); 19] = [
@@ -131,16 +134,12 @@ impl Routes {
         let mut consumers = Vec::new();
         if event == ORDER_CREATED {
             let with_orders = self.targets.iter().filter_map(|target| {
-                let channels: BTreeSet<_> = self
-                    .channels
-                    .iter()
-                    .filter(|channel| channel.target == target.id)
-                    .map(|channel| &channel.id)
-                    .collect();
+                let channels = self.going_to(target, |_| true);
                 (!channels.is_empty()).then_some(Consumer::Target { id: &target.id, kind: &target.kind, channels })
             });
             consumers.extend(with_orders);
         }
+        consumers.extend(self.by_blocks(event));
         let answers = |effect: &Effect| [CHANGE_ACCEPTED, CHANGE_REFUSED].contains(&effect.on.as_str());
         let is_change = event == OrderEventKind::Changed.as_str();
         let of_hold = |effect: &Effect| [ORDER_HELD, ORDER_RELEASED].contains(&effect.on.as_str());
@@ -171,6 +170,37 @@ impl Routes {
     }
 }
 
+/// Orders with a block.
+impl Routes {
+    /// Who makes, clears and undoes them because of an event. What was made so is cleared or undone
+    /// also where the channel withholds its orders by now.
+    fn by_blocks(&self, event: &str) -> Vec<Consumer<'_>> {
+        let mut consumers = Vec::new();
+        for (target, blocked) in self.targets.iter().filter_map(|target| Some((target, target.blocked.as_ref()?))) {
+            let id = target.id.as_str();
+            if event == ORDER_CREATED {
+                let created = self.going_to(target, |channel| channel.held == HeldOrders::CreateBlocked);
+                let cleared = self.going_to(target, |_| true);
+                for (kind, channels) in [(&blocked.create, created), (&blocked.clear, cleared)] {
+                    if !channels.is_empty() {
+                        consumers.push(Consumer::Target { id, kind, channels });
+                    }
+                }
+            }
+            if event == OrderEventKind::Rejected.as_str() {
+                consumers.push(Consumer::Target { id, kind: &blocked.cancel, channels: BTreeSet::new() });
+            }
+        }
+        consumers
+    }
+
+    /// The channels, of those that are asked for, whose orders go to a target.
+    fn going_to(&self, target: &Target, which: impl Fn(&Channel) -> bool) -> BTreeSet<&ChannelId> {
+        let own = self.channels.iter().filter(|channel| channel.target == target.id && which(channel));
+        own.map(|channel| &channel.id).collect()
+    }
+}
+
 impl std::fmt::Display for Owner<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -184,6 +214,8 @@ impl std::fmt::Display for Owner<'_> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail loudly")]
+
     use std::collections::BTreeSet;
 
     use super::*;
@@ -194,6 +226,50 @@ mod tests {
         assert_eq!(names.len(), EVENTS.len());
         assert!(told().iter().all(|event| names.contains(event)), "{names:?}");
         assert!(EVENTS.iter().all(|(_, meaning)| meaning.ends_with('.') && !meaning.contains('\n')));
+    }
+
+    /// Who gets what because of an event: target, kind and channels.
+    fn gets(routes: &Routes, event: &str) -> Vec<(String, String, Vec<String>)> {
+        let entry = routes.catalogue().into_iter().find(|entry| entry.event == event).unwrap();
+        let targets = entry.consumers.into_iter().filter_map(|consumer| match consumer {
+            Consumer::Target { id, kind, channels } => {
+                Some((id.to_owned(), kind.to_owned(), channels.into_iter().map(ToString::to_string).collect()))
+            }
+            Consumer::Subscriber { .. } => None,
+        });
+        targets.collect()
+    }
+
+    #[test]
+    fn who_has_orders_with_a_block_gets_what_makes_clears_and_undoes_one() {
+        let routes = |held: &str| -> Routes {
+            let channel = |id: &str, held: &str| {
+                format!(
+                    r#"{{"id": "{id}", "connector": "a", "documents": {{}}, "target": "erp", "held": "{held}", "exception_queue": "q"}}"#
+                )
+            };
+            let text = format!(
+                r#"{{"channel": [{}, {}],
+                     "target": [{{"id": "erp", "connector": "c", "transformer": "t", "kind": "order", "origin": "https://a.example",
+                                  "exception_queue": "q", "find": true,
+                                  "blocked": {{"create": "b", "clear": "f", "cancel": "u"}}}}]}}"#,
+                channel("edi", held),
+                channel("shop", "withhold")
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        let row = |kind: &str, channels: &[&str]| {
+            ("erp".to_owned(), kind.to_owned(), channels.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>())
+        };
+        let both = ["edi", "shop"];
+        let creates = routes("create-blocked");
+        assert_eq!(gets(&creates, ORDER_CREATED), [row("order", &both), row("b", &["edi"]), row("f", &both)]);
+        assert_eq!(gets(&creates, "order.rejected"), [row("u", &[])]);
+        // What was made before is cleared and undone all the same.
+        let withholds = routes("withhold");
+        assert_eq!(gets(&withholds, ORDER_CREATED), [row("order", &both), row("f", &both)]);
+        assert_eq!(gets(&withholds, "order.rejected"), [row("u", &[])]);
+        assert!(gets(&creates, "order.accepted").is_empty());
     }
 
     #[test]
