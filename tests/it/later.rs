@@ -408,6 +408,32 @@ async fn a_cancellation_of_a_held_order_is_one_more_hold() {
 }
 
 #[tokio::test]
+async fn a_cancellation_of_what_people_rejected_is_on_record_and_asks_nobody() {
+    let host = Setup::demo().scorers(&[]).start().await;
+    let held = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 10, "BX", "25.00")]);
+    decided(&host, &[x12(1, &held)]).await;
+    let order = host.order("PO-1").await.id;
+    let waits = exceptions::about(&host, order, ExceptionKind::Held).await.unwrap();
+    exceptions::decide(&host, &host.ops().await, waits, ExceptionAction::Reject).await.unwrap();
+    decided(&host, &[with_purpose(2, &held, "01")]).await;
+    assert_eq!((host.order("PO-1").await.state, exceptions(&host).await), (OrderState::Refused, vec![]));
+    let host = host.restart().await;
+    decided(&host, &[with_purpose(3, &held, "01")]).await;
+    let kinds: Vec<_> = events(&host, order).await.into_iter().map(|event| event.kind).collect();
+    assert_eq!(
+        (kinds, exceptions(&host).await),
+        (vec![OrderEventKind::CancelRequested], vec![]),
+        "said twice, and once"
+    );
+    let trail = host.store.order_trail(order).await.unwrap().unwrap();
+    assert!(trail.holds.iter().all(|hold| hold.closed.is_some()), "nothing keeps it back: {:?}", trail.holds);
+    host.deliver_all().await;
+    assert_eq!(host.erp.sales_order_count(), 0);
+    assert!(matches!(host.rederive(order).await.unwrap(), Rederived::Same(_)));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_cancellation_is_about_its_senders_own_order_and_the_release_that_it_names() {
     let host = TestHost::demo().await;
     let released = |body: Vec<u8>| {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use axum::http::{Method, StatusCode, Uri};
 use portreeve::standins::shop::{Basket, Integration};
 use portreeve::standins::{Mischief, Shop};
-use portreeve_model::{Instant, OrderId, ProcessState};
+use portreeve_model::{ExceptionAction, ExceptionKind, Instant, OrderId, ProcessState};
 use portreeve_pipeline::poll::PollRun;
 use portreeve_pipeline::{Clock, Poll};
 use portreeve_store::contract::{EventOutcome, OrderEventKind, OrderState};
@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 
 use crate::process::{accepted, boxes, said, tell};
 use crate::returned::hearing_returns;
-use crate::support::{MORNING, Setup, TestHost};
+use crate::support::{MORNING, Setup, TestHost, exceptions};
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -203,6 +203,28 @@ async fn a_cancellation_whose_message_was_lost_is_fetched_and_one_that_is_said_b
     assert_eq!(desk.host.codes().await.len(), 2, "nothing new");
     desk.host.deliver_all().await;
     assert_eq!(desk.host.erp.sales_order_count(), 1);
+    desk.host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_in_the_shop_of_what_was_rejected_here_is_fetched_once_and_asks_nobody() {
+    let desk = Desk::start().await;
+    let dear = Basket { price_minor: 9_900, ..basket(1) };
+    desk.shop.place(&dear.placed()).unwrap();
+    assert_eq!(desk.fetched().await, 1);
+    let order = desk.host.order(&dear.increment_id()).await;
+    assert_eq!(order.state, OrderState::Held, "{}", order.why);
+    let waits = exceptions::about(&desk.host, order.id, ExceptionKind::Held).await.unwrap();
+    exceptions::decide(&desk.host, &desk.host.ops().await, waits, ExceptionAction::Reject).await.unwrap();
+    later(&desk.host);
+    assert!(desk.shop.cancel(1));
+    for documents in [1, 0, 0] {
+        later(&desk.host);
+        assert_eq!((desk.fetched().await, desk.host.codes().await), (documents, vec![]));
+    }
+    let trail = desk.host.store.order_trail(order.id).await.unwrap().unwrap();
+    let kinds: Vec<_> = trail.events.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [OrderEventKind::CancelRequested]);
     desk.host.verify().await.unwrap();
 }
 

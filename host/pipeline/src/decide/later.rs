@@ -10,7 +10,7 @@
 //! goods that have left are harder to undo than a delay: no delivery of it begins any more, and
 //! an order that comes after its own cancellation is held. Where the routes have an effect of
 //! the request, which depends on how far the order is, that undoes it; where they have none, a
-//! person does.
+//! person does. Of an order that was refused here nothing is left to cancel, and nobody is asked.
 
 use portreeve_model::{ChannelId, Digest, Event, ExceptionKind, OrderId, ProcessState};
 use portreeve_record::leaf::DecidedState;
@@ -19,7 +19,7 @@ use portreeve_sandbox::Crossing;
 use portreeve_store::Journaled;
 use portreeve_store::contract::{
     Decided, DecisionCommit, DocumentPosition, EARLY_EVENT, EventOutcome, HoldOwner, NewException, NewHold,
-    NewOrderEvent, NewPayload, OrderEventKind, OrderName, Stop,
+    NewOrderEvent, NewPayload, OrderEventKind, OrderName, OrderState, Stop,
 };
 
 use super::DecideError;
@@ -252,7 +252,10 @@ impl Pipeline {
     ) -> Result<DecisionCommit, DecideError> {
         let now = self.clock.now();
         let id = later.order_id(&document);
-        let exists = standings.of(id).exists;
+        let standing = standings.of(id);
+        let exists = standing.exists;
+        // What was refused is nowhere and goes nowhere: of that nothing is left to cancel.
+        let is_refused = matches!(standing.decided, Some((OrderState::Refused, _)));
         if later.kind == OrderEventKind::CancelRequested {
             standings.cancel_requested(id);
         }
@@ -342,7 +345,8 @@ impl Pipeline {
         let channel = self.routes.channel(document.channel()).map(|channel| (channel, document.received_at()));
         let undone = later.kind == OrderEventKind::CancelRequested
             && self.undoes(moved, document.position(), of_channel.as_ref());
-        let by_itself = followed.as_ref().is_some_and(|followed| is_done(followed, undone, later.kind));
+        let by_itself = (is_refused && later.kind == OrderEventKind::CancelRequested)
+            || followed.as_ref().is_some_and(|followed| is_done(followed, undone, later.kind));
         let stops = (later.kind == OrderEventKind::CancelRequested).then(|| match by_itself {
             true => Stop::GivenUp,
             false => Stop::Held(cancel_hold(queue, now)),
