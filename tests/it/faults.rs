@@ -21,7 +21,7 @@ use portreeve_store::contract::{
     OrderView, OrdersAtPage, OrdersAtWanted, PackageChange, PackageView, Part, PartView, PauseAbout, PayloadRef,
     Period, Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange, Presented, ReconciliationView,
     ReferenceTable, ReferenceWanted, ReplayView, Room, SaidPage, SaidWanted, Settlement, StepTaken, SubscriptionEnd,
-    SubscriptionView, Summary, TreeHead, UnsequencedLeaf, WaitingDeliveries, WeighedProposal,
+    SubscriptionView, Summary, TreeHead, UnsequencedLeaf, WaitingDeliveries, WaitingOrders, WeighedProposal,
 };
 use portreeve_store::{
     Attempt, Committed, Journaled, Permit, PollPermit, Settled, Store, StoreError, SubscriptionPermit,
@@ -388,6 +388,7 @@ store! {
         async fn paused_plugins(&self, after: u64, limit: u32) -> Vec<(ExceptionView, PauseAbout)>;
         async fn input_sender(&self, input: InputId) -> Option<(ChannelId, SenderId)>;
         async fn kept_back_order(&self, order: OrderId) -> Option<KeptBack>;
+        async fn waiting_orders(&self) -> Vec<WaitingOrders>;
         async fn open_holds(&self, at: Instant) -> Vec<OpenHolds>;
         async fn waiting_deliveries(&self) -> Vec<WaitingDeliveries>;
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;

@@ -1,10 +1,13 @@
 //! Orders that are kept back, on their whole road: who asked for one hears once that it is, and what
 //! becomes of it; and a system that has it with a block meanwhile gets it once.
 
+use portreeve::config::Proposed;
+use portreeve::host;
 use portreeve::standins::partner::Partner;
 use portreeve::standins::{Mischief, Shop};
 use portreeve_model::reference::FieldValue;
 use portreeve_model::{ExceptionAction, ExceptionKind, OrderId, ProcessState};
+use portreeve_pipeline::Clock;
 use portreeve_pipeline::rederive::Rederived;
 use portreeve_pipeline::review::Reviewed;
 use portreeve_record::LeafBody;
@@ -265,6 +268,67 @@ async fn an_order_that_was_created_with_a_block_and_is_rejected_is_undone() {
     ];
     assert_eq!(goes(&host, "PO-3", "books").await, expected);
     assert_eq!(booked(&shop, "PO-3"), (vec!["held"], "canceled"));
+    host.verify().await.unwrap();
+}
+
+/// Why a configuration does not take the place of the host's.
+async fn refused_beside(host: &TestHost, setup: &Setup) -> String {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let config = setup.configuration_with(elsewhere.path(), &host.erp.origin());
+    let proposed = Proposed::read(&config).unwrap();
+    let activated = host::activate(&host.store, host.locations(), &proposed, host.clock.now()).await;
+    format!("{:#}", activated.unwrap_err())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_orders_wait_with_is_neither_renamed_nor_taken_out_until_none_does() {
+    let shop = Shop::start(Mischief::default()).await.unwrap();
+    for (id, number) in [(1, "PO-1"), (2, "PO-2"), (3, "PO-3")] {
+        place(&shop, id, number);
+    }
+    let host = to_books(&shop).start().await;
+    let first = held(&host, 1, "PO-1").await;
+    host.come_to_rest().await;
+    // The books have the first; of the second nothing left yet.
+    let second = held(&host, 2, "PO-2").await;
+
+    let section =
+        "\n[target.blocked]\ncreate = \"adobe/held\"\nclear = \"adobe/released\"\ncancel = \"adobe/cancel\"\n";
+    let main = "portreeve.toml";
+    let renamed = to_books(&shop).replace(main, "create = \"adobe/held\"", "create = \"adobe/waits\"");
+    let taken_out = to_books(&shop).replace(main, "\"create-blocked\"", "\"withhold\"").replace(main, section, "");
+    let moved = to_books(&shop).replace(main, "id = \"books\"", "id = \"ledgers\"").replace(
+        main,
+        "target = \"books\"",
+        "target = \"ledgers\"",
+    );
+    let made = "found 2 orders that wait and that target `books` has, or gets, with a block, such as `PO-1`, expected `create = \"adobe/held\"` in `[target.blocked]` of that target as before: without it they would be made there a second time; keep the target and that line";
+    for setup in [&renamed, &taken_out, &moved] {
+        let said = refused_beside(&host, setup).await;
+        assert!(said.contains(made) && !said.contains("`clear ="), "{said}");
+    }
+    assert_eq!(host.store.active_configuration().await.unwrap().unwrap().version, 1);
+
+    // Released, they wait to be cleared.
+    for order in [first, second] {
+        assert_eq!(release(&host, order).await.state, OrderState::Released);
+    }
+    let said = refused_beside(&host, &taken_out).await;
+    assert!(said.contains("expected `create = \"adobe/held\"`"), "{said}");
+    assert!(said.contains("expected `clear = \"adobe/released\"`"), "{said}");
+    host.come_to_rest().await;
+    for (number, order) in [("PO-1", first), ("PO-2", second)] {
+        assert_eq!(booked(&shop, number), (vec!["held", "released"], "new"), "{number}");
+        assert_eq!(host.process_state(order).await, Some(ProcessState::Accepted), "{number}");
+    }
+
+    // Now none waits with a block.
+    let host = host.restart_with(|_| taken_out).await;
+    let third = held(&host, 3, "PO-3").await;
+    assert_eq!(release(&host, third).await.state, OrderState::Released);
+    host.come_to_rest().await;
+    assert_eq!(booked(&shop, "PO-3"), (vec!["accepted"], "new"));
+    assert_eq!((host.process_state(third).await, host.codes().await), (Some(ProcessState::Accepted), vec![]));
     host.verify().await.unwrap();
 }
 

@@ -1063,6 +1063,7 @@ fn review(error: ReviewError) -> Problem {
             conflict("cancel-requested", "The sender wants the order cancelled", said)
         }
         ReviewError::NoTarget { .. } => conflict("no-target", "The order has nowhere to go", said),
+        ReviewError::UnknownWord { .. } => conflict("unknown-word", "Its target may have the order already", said),
         ReviewError::Moved(_) | ReviewError::Store(StoreError::OrderMoved { .. }) => {
             conflict("order-moved", "The order changed meanwhile", said)
         }

@@ -68,6 +68,7 @@ pub(crate) use self::crediting::{answered_for, query as credit_query, within};
 pub use self::facts::credit_facts;
 pub(crate) use self::facts::{RuleRows, class, credit_account, reference_facts};
 pub(crate) use self::following::{Course, Followed, Paying, follow};
+pub(crate) use self::held::UnknownWord;
 pub(crate) use self::later::as_change;
 pub use self::later::{CANCEL_REQUESTED, CHANGED_ORDER};
 pub use self::masking::Pseudonyms;

@@ -31,7 +31,7 @@ use portreeve_store::contract::{
 
 pub use self::record::{ReviewRecord, ReviewedFinding};
 use crate::Pipeline;
-use crate::decide::{self, CANCEL_REQUESTED, RULE_TABLES, RuleRows};
+use crate::decide::{self, CANCEL_REQUESTED, RULE_TABLES, RuleRows, UnknownWord};
 use crate::decision::{Answers, CreditRecord, FindingRecord};
 use crate::exception::Limits;
 use crate::history::{self, Origin};
@@ -146,6 +146,18 @@ pub enum ReviewError {
         order: String,
         /// The channel.
         channel: String,
+    },
+    /// Its target may have it already.
+    #[error(
+        "found order {order} told to `{target}` as `{kind}` before its release, expected a kind that the configuration has as `create` of that target's [target.blocked] or for an effect of a hold; nothing was released, for `{target}` may have the order by that and would have it twice: put the kind back into the configuration, or take the order out there by hand and reject it here"
+    )]
+    UnknownWord {
+        /// The sender's number of the order; its id where nobody asked, for that is logged.
+        order: String,
+        /// The target.
+        target: String,
+        /// The kind of message.
+        kind: String,
     },
     /// Others took the credit, again and again.
     #[error(
@@ -497,10 +509,11 @@ impl Pipeline {
             .channel(&kept.channel)
             .ok_or_else(|| ReviewError::NoTarget { order: order(), channel: kept.channel.to_string() })?;
         // Its deliveries are made with its decision, so nothing comes between this look and the commit.
-        let found = if self.routes.blocks_orders() { self.store.order(kept.id).await? } else { None };
+        let found = self.store.order(kept.id).await?;
         let deliveries = found.map(|order| order.deliveries).unwrap_or_default();
         let released = self.outbox(channel, kept.position);
-        Ok(self.routes.of_released(released, &deliveries, &channel.id, kept.position))
+        let released = self.routes.of_released(released, &deliveries, &channel.id, kept.position);
+        released.map_err(|UnknownWord { target, kind }| ReviewError::UnknownWord { order: order(), target, kind })
     }
 
     /// All of it as one commit.

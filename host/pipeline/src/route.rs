@@ -3,6 +3,7 @@
 //!
 //! The order of stages is not configurable; only who does the work of each is.
 
+mod blocks;
 mod held;
 
 mod level;

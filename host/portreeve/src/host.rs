@@ -25,7 +25,7 @@ use portreeve_pipeline::retention::Retained;
 use portreeve_pipeline::review::Cleared;
 use portreeve_pipeline::{
     Accounts, Active, Clock, Decisions, DeliverError, Deliveries, Metrics, Notices, Outbound, Pipeline, Plugins, Poll,
-    Pseudonyms, SetAside, Slot, TableCache,
+    Pseudonyms, Routes, SetAside, Slot, TableCache,
 };
 use portreeve_record::leaf::{Code, ConfigurationLeaf, Label, PackageLeaf, ReferenceLeaf};
 use portreeve_record::{Leaf, LeafBody, LogKey, PayloadKey, VerifierKey, canonical_digest};
@@ -290,6 +290,7 @@ pub async fn activate(
     let HostSection { name, origin, .. } = configuration.host.host.clone();
     if let Some(before) = &before {
         same_origin(before, &origin)?;
+        knows_blocks(store, &before.check()?.routes, &configuration.routes).await?;
     }
     locations.signing_key(store.as_ref(), &origin).await?;
     locations.make_pseudonyms()?;
@@ -425,6 +426,19 @@ fn same_origin(active: &Files, proposed: &str) -> anyhow::Result<()> {
         bail!(
             "`origin` is `{proposed}`, but the audit log of this data folder began as `{active}`; keep that origin, or start a new data folder"
         );
+    }
+    Ok(())
+}
+
+/// Orders that wait with a block are cleared or undone by the messages that they were made with:
+/// without those a release would send them a second time.
+async fn knows_blocks(store: &Arc<dyn Store>, before: &Routes, proposed: &Routes) -> anyhow::Result<()> {
+    if !before.blocks_orders() {
+        return Ok(());
+    }
+    let lost = proposed.blocks_lost(before, &store.waiting_orders().await?);
+    if !lost.is_empty() {
+        bail!("{}", lost.join("\n"));
     }
     Ok(())
 }

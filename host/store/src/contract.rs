@@ -89,7 +89,7 @@ pub use exception::{
     STEPS_SHOWN_MAX, Saying, StepView,
 };
 pub use interchange::{Interchange, InterchangeAnswer, InterchangeView, NewAnswer, Numbering};
-pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, Kept, KeptBack, NewReview, ReviewView};
+pub use kept_back::{ClosedHold, CreditQuery, CreditReservation, Kept, KeptBack, NewReview, ReviewView, WaitingOrders};
 pub use known::{
     BlockKinds, ORDERS_LOOKED_AT_MAX, OrderAt, OrdersAt, OrdersAtPage, OrdersAtWanted, SAID_LOOKED_AT_MAX, SaidAt,
     SaidPage, SaidWanted,
@@ -1563,6 +1563,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// One of them; none when it is not kept back.
     async fn kept_back_order(&self, order: OrderId) -> Result<Option<KeptBack>, StoreError>;
+
+    /// What targets have, or get, of orders that wait, by target and kind, word of them first: word
+    /// of those that are kept back, whatever became of its delivery, and the order itself where it
+    /// is still to be delivered or keeps later deliveries of its order waiting. Costs what waits.
+    async fn waiting_orders(&self) -> Result<Vec<WaitingOrders>, StoreError>;
 
     /// Writes what became of an order that was looked at again: holds are closed and opened,
     /// and the order stands where that leaves it; where it is released, its exception is closed

@@ -14,7 +14,8 @@
 //! Who wants an order cancelled is told what becomes of that, and hears of no hold.
 //!
 //! INVARIANT: which order has a block is read from its deliveries and not from what is configured:
-//! what was created so is cleared or undone, and nothing else is.
+//! what was created so is cleared or undone, and nothing else is. Where the routes do not know any
+//! more what a target was told of an order, the order does not go there: it may be there already.
 
 use portreeve_model::ChannelId;
 use portreeve_store::contract::{Content, DeliveryView, DocumentPosition, NewOutbox, OrderState};
@@ -33,13 +34,21 @@ impl Routes {
     /// What follows when one that was kept back is released: `released` is where orders of its
     /// channel go, and these are the deliveries that it has. Whoever has it with a block clears
     /// that instead of getting the order a second time; whom it is not for any more undoes it.
+    ///
+    /// # Errors
+    /// Where it would go to a target that was told of it already by what the routes do not know:
+    /// that may have made it there.
     pub(crate) fn of_released(
         &self,
         released: Vec<NewOutbox>,
         deliveries: &[DeliveryView],
         channel: &ChannelId,
         document: DocumentPosition,
-    ) -> Vec<NewOutbox> {
+    ) -> Result<Vec<NewOutbox>, UnknownWord> {
+        let mut orders = released.iter().filter(|row| row.content == Content::Order);
+        if let Some(unknown) = orders.find_map(|row| self.unknown_word(&row.target, deliveries, document)) {
+            return Err(unknown);
+        }
         let mut outbox = released;
         for (target, blocked) in self.blocks(deliveries, document) {
             let goes_there = |row: &&mut NewOutbox| row.target == target.id && row.content == Content::Order;
@@ -49,7 +58,7 @@ impl Routes {
             }
         }
         outbox.extend(self.told_of(ORDER_RELEASED, channel, document));
-        outbox
+        Ok(outbox)
     }
 
     /// What undoes an order that people reject, where somebody has it with a block.
@@ -59,7 +68,8 @@ impl Routes {
     }
 
     /// Whether any target has orders with a block.
-    pub(crate) fn blocks_orders(&self) -> bool {
+    #[must_use]
+    pub fn blocks_orders(&self) -> bool {
         self.targets.iter().any(|target| target.blocked.is_some())
     }
 
@@ -77,11 +87,43 @@ impl Routes {
         })
     }
 
+    /// Word of an order that its target got, or gets, and that is neither a block nor of a hold by
+    /// these routes: by those of before it may have made the order there.
+    fn unknown_word(
+        &self,
+        target: &str,
+        deliveries: &[DeliveryView],
+        document: DocumentPosition,
+    ) -> Option<UnknownWord> {
+        let blocked = self.target(target).and_then(|target| target.blocked.as_ref());
+        let is_known = |kind: &str| {
+            let mut of_hold = self
+                .effects
+                .iter()
+                .filter(|effect| effect.target == target && [ORDER_HELD, ORDER_RELEASED].contains(&effect.on.as_str()));
+            blocked.is_some_and(|blocked| blocked.create == kind)
+                || of_hold.any(|effect| self.kind_of(effect) == Some(kind))
+        };
+        let mut own = deliveries.iter().filter(|row| row.target == target && row.said == Some(document));
+        let unknown = own.find(|row| !is_known(&row.kind))?;
+        Some(UnknownWord { target: target.to_owned(), kind: unknown.kind.clone() })
+    }
+
     /// The messages of effects of a hold, in the order of the configuration.
     fn told_of(&self, on: &str, channel: &ChannelId, document: DocumentPosition) -> Vec<NewOutbox> {
         let effects = self.effects.iter().filter(|effect| effect.on == on && effect.is_of(Some(channel)));
         effects.filter_map(|effect| Some(word(&effect.target, self.kind_of(effect)?, document))).collect()
     }
+}
+
+/// A message about an order that its target got before it was released, and that the routes do not
+/// know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnknownWord {
+    /// The target.
+    pub(crate) target: String,
+    /// The kind of message.
+    pub(crate) kind: String,
 }
 
 /// Whether an order that was decided so waits for people or rules.
@@ -184,19 +226,38 @@ mod tests {
             (blocked_at("erp", "dead"), vec![cleared()], vec![said("erp", "undone")]),
             // The channel's orders went elsewhere then.
             (blocked_at("other", "delivered"), vec![order(), said("other", "undone")], vec![said("other", "undone")]),
-            // Another kind, what another document said, and the order as it came are no blocks.
-            (vec![delivery("erp", "held", Some(OWN), "delivered")], vec![order()], vec![]),
+            // What another target was told, what another document said, and the order as it came are no blocks.
+            (vec![delivery("shop", "gone", Some(OWN), "delivered")], vec![order()], vec![]),
             (vec![delivery("erp", "blocked", Some(DocumentPosition(8)), "delivered")], vec![order()], vec![]),
             (vec![delivery("erp", "blocked", None, "delivered")], vec![order()], vec![]),
         ] {
             for held in ["withhold", "create-blocked"] {
                 let routes = routes(held);
-                let found = routes.of_released(vec![order()], &deliveries, &id("edi"), OWN);
+                let found = routes.of_released(vec![order()], &deliveries, &id("edi"), OWN).unwrap();
                 assert_eq!(found, released, "{held}: {deliveries:?}");
-                let told = routes.of_released(vec![order()], &deliveries, &id("shop"), OWN);
+                let told = routes.of_released(vec![order()], &deliveries, &id("shop"), OWN).unwrap();
                 assert_eq!(told, [released.as_slice(), &[said("shop", "released")]].concat(), "{held}: {deliveries:?}");
                 assert_eq!(routes.of_rejected(&deliveries, OWN), undone, "{held}: {deliveries:?}");
             }
+        }
+    }
+
+    #[test]
+    fn an_order_that_its_target_may_have_by_what_nobody_knows_any_more_does_not_go_there() {
+        let routes = routes("withhold");
+        let order = |target: &str| vec![row(target, "order", Content::Order)];
+        let released = |target, deliveries: &[DeliveryView]| {
+            routes.of_released(order(target), deliveries, &id("edi"), OWN).map(|rows| rows.len())
+        };
+        let unknown = |target: &str, kind: &str| Err(UnknownWord { target: target.to_owned(), kind: kind.to_owned() });
+        for state in ["pending", "delivered", "dead", "abandoned"] {
+            let renamed = [delivery("erp", "blocked-before", Some(OWN), state)];
+            assert_eq!(released("erp", &renamed), unknown("erp", "blocked-before"), "{state}");
+            assert_eq!(released("shop", &renamed), Ok(1), "it goes elsewhere now");
+            // A target whose block was taken out; what it is told of a hold is known.
+            let taken_out = [delivery("shop", "held", Some(OWN), state), delivery("shop", "blocked", Some(OWN), state)];
+            assert_eq!(released("shop", &taken_out), unknown("shop", "blocked"), "{state}");
+            assert_eq!(released("shop", &taken_out[..1]), Ok(1), "{state}");
         }
     }
 

@@ -12,7 +12,7 @@ use super::fixture::{
 };
 use crate::contract::{
     ClosedHold, Content, DocumentPosition, Forgotten, HoldOwner, HoldView, Kept, KeptBack, NewHold, NewOutbox,
-    NewReview, OrderEventKind, OrderState, Settlement, Store, StoreError,
+    NewReview, OrderEventKind, OrderState, Settlement, Store, StoreError, WaitingOrders,
 };
 
 /// Numbers of the holds that keep an order back.
@@ -261,6 +261,57 @@ pub(crate) async fn an_order_that_is_not_released_is_delivered_by_no_decision_an
     let store = maker.open().await;
     let permits = claim(&store, 0).await;
     assert_eq!(permits.iter().map(|permit| permit.content()).collect::<Vec<_>>(), [content]);
+}
+
+pub(crate) async fn what_targets_have_or_get_of_orders_that_wait_is_told_by_its_kind(maker: impl Maker) {
+    let store = maker.open().await;
+    assert_eq!(store.waiting_orders().await.unwrap(), []);
+    for (number, key) in [(1, "PO-1"), (11, "PO-2"), (21, "PO-3")] {
+        keep(&store, input(number, &[key])).await;
+        let document = next(&store).await;
+        let content = Content::Said(document.position());
+        let word = |target: &str| NewOutbox { target: target.to_owned(), kind: "told".to_owned(), content };
+        let mut decision = held(document, &["credit-limit"], leaf(number + 1));
+        order_in(&mut decision).outbox =
+            if key == "PO-3" { vec![word("erp"), word("shop")] } else { vec![word("erp")] };
+        commit(&store, decision).await.unwrap();
+    }
+    // One that is kept back and of which nobody heard, one that is delivered, and one that waits to be.
+    hold_back(&store, 31, "PO-4", &["credit-limit"]).await;
+    release(&store, 41, "PO-5", &[("erp", "order")]).await;
+    deliver_all(&store, 101).await;
+    release(&store, 51, "PO-6", &[("erp", "order")]).await;
+    drop(store);
+    let store = maker.open().await;
+    let row = |target: &str, kind: &str, is_order, orders, number: &str| WaitingOrders {
+        target: target.to_owned(),
+        kind: kind.to_owned(),
+        is_order,
+        orders,
+        number: number.to_owned(),
+    };
+    let word = [row("erp", "told", false, 3, "PO-1"), row("shop", "told", false, 1, "PO-3")];
+    let expected = [&word[..], &[row("erp", "order", true, 1, "PO-6")]].concat();
+    assert_eq!(store.waiting_orders().await.unwrap(), expected, "also what was delivered of those kept back");
+
+    // Released, the order stands in line in the place of its word; at last nothing waits.
+    let found = kept_back(&store, "PO-3").await;
+    store.commit_review(cleared(&found, leaf(61))).await.unwrap();
+    let kinds = |waiting: Vec<WaitingOrders>| -> Vec<(String, bool, u64)> {
+        waiting.into_iter().map(|row| (row.target, row.is_order, row.orders)).collect()
+    };
+    let left = kinds(store.waiting_orders().await.unwrap());
+    assert_eq!(left, [("erp".to_owned(), false, 2), ("erp".to_owned(), true, 2)]);
+    deliver_all(&store, 201).await;
+    assert_eq!(kinds(store.waiting_orders().await.unwrap()), [("erp".to_owned(), false, 2)]);
+}
+
+/// Delivers all that is due, with leaves from a number on.
+async fn deliver_all(store: &Arc<dyn Store>, first: u64) {
+    for (number, permit) in (first..).step_by(2).zip(claim(store, 0).await) {
+        let attempt = store.begin_attempt(permit, lease(0), leaf(number)).await.unwrap();
+        store.settle(attempt, applied(), NOW, leaf(number + 1)).await.unwrap();
+    }
 }
 
 pub(crate) async fn orders_that_are_kept_back_are_paged_in_journal_order(maker: impl Maker) {

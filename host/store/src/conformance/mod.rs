@@ -172,6 +172,7 @@ macro_rules! suite {
                 after_a_request_to_cancel_no_review_releases,
                 a_review_that_does_not_fit_is_refused_and_writes_nothing,
                 an_order_that_is_not_released_is_delivered_by_no_decision_and_word_of_it_is,
+                what_targets_have_or_get_of_orders_that_wait_is_told_by_its_kind,
                 orders_that_are_kept_back_are_paged_in_journal_order,
                 what_keeps_no_order_back_is_neither_due_nor_open,
                 a_hold_ends_when_what_it_withheld_was_under_way_and_arrived,

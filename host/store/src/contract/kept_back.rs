@@ -144,3 +144,19 @@ pub struct CreditQuery {
     /// As [`CreditReservation::since`].
     pub since: Instant,
 }
+
+/// Orders that wait, with what a target got or gets of them by one kind of message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingOrders {
+    /// The target.
+    pub target: String,
+    /// The kind of message.
+    pub kind: String,
+    /// Whether it is the order as it came, which stands in line; else it is word of it, of its own
+    /// document, and the order is kept back.
+    pub is_order: bool,
+    /// How many.
+    pub orders: u64,
+    /// The sender's number of one of them.
+    pub number: String,
+}

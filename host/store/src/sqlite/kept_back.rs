@@ -10,7 +10,7 @@ use super::rows::{self, Its, Result, damaged, digest, payload_ref, signed, unsig
 use super::{credit, exception, failed, order_event, oversight, trail};
 use crate::contract::{
     ClosedHold, DocumentPosition, HoldOwner, HoldView, Kept, KeptBack, NewReview, OrderEventKind, OrderState,
-    ReviewView, StoreError,
+    ReviewView, StoreError, WaitingOrders,
 };
 
 /// What [`kept_back`] reads.
@@ -70,6 +70,36 @@ fn kept_back(connection: &Connection, row: &Row<'_>) -> Result<Option<KeptBack>>
         changed: order_event::has(connection, id, OrderEventKind::Changed)?,
         holds: holds(connection, &text)?,
     }))
+}
+
+/// By what is kept back, and by what keeps its order's line waiting.
+const WAITING: &str = "SELECT outbox.target, outbox.kind, 0, count(*), min(orders.number)
+     FROM orders INDEXED BY orders_kept_back
+          CROSS JOIN outbox INDEXED BY outbox_order
+                  ON outbox.order_seq = orders.seq AND outbox.said = orders.position
+     WHERE orders.state IN ('held', 'routed', 'exception') AND orders.position > 0
+     GROUP BY outbox.target, outbox.kind
+     UNION ALL
+     SELECT outbox.target, outbox.kind, 1, count(*), min(orders.number)
+     FROM outbox INDEXED BY outbox_line CROSS JOIN orders ON orders.seq = outbox.order_seq
+     WHERE outbox.bars AND outbox.said = 0
+     GROUP BY outbox.target, outbox.kind
+     ORDER BY 3, 1, 2";
+
+pub(super) fn waiting(connection: &Connection) -> Result<Vec<WaitingOrders>> {
+    let mut statement = connection.prepare_cached(WAITING).map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    let mut waiting = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        waiting.push(WaitingOrders {
+            target: row.get(0).map_err(failed)?,
+            kind: row.get(1).map_err(failed)?,
+            is_order: row.get(2).map_err(failed)?,
+            orders: unsigned(row.get(3).map_err(failed)?)?,
+            number: row.get(4).map_err(failed)?,
+        });
+    }
+    Ok(waiting)
 }
 
 /// All holds that an order ever had, oldest first.

@@ -93,7 +93,7 @@ use crate::contract::{
     PackageView, Part, PartView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView,
     PolledChange, Presented, ReconciliationView, ReferenceTable, ReferenceWanted, ReplayView, Room, SaidPage,
     SaidWanted, Settlement, StepTaken, Store, StoreError, SubscriptionEnd, SubscriptionView, Summary, TreeHead,
-    UnsequencedLeaf, WaitingDeliveries, WeighedProposal,
+    UnsequencedLeaf, WaitingDeliveries, WaitingOrders, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, SubscriptionPermit};
 use reader::Reader;
@@ -494,6 +494,10 @@ impl Store for SqliteStore {
 
     async fn kept_back_order(&self, order: OrderId) -> Result<Option<KeptBack>, StoreError> {
         self.read_for_people(move |connection| kept_back::one(connection, order)).await
+    }
+
+    async fn waiting_orders(&self) -> Result<Vec<WaitingOrders>, StoreError> {
+        self.read_for_people(kept_back::waiting).await
     }
 
     async fn commit_review(&self, review: NewReview) -> Result<(), StoreError> {
