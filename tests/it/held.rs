@@ -271,6 +271,14 @@ async fn an_order_that_was_created_with_a_block_and_is_rejected_is_undone() {
     host.verify().await.unwrap();
 }
 
+/// The same without a word of blocks: orders that are kept back stay here.
+fn without_blocks(shop: &Shop) -> Setup {
+    let section =
+        "\n[target.blocked]\ncreate = \"adobe/held\"\nclear = \"adobe/released\"\ncancel = \"adobe/cancel\"\n";
+    let withholds = to_books(shop).replace("portreeve.toml", "\"create-blocked\"", "\"withhold\"");
+    withholds.replace("portreeve.toml", section, "")
+}
+
 /// Why a configuration does not take the place of the host's.
 async fn refused_beside(host: &TestHost, setup: &Setup) -> String {
     let elsewhere = tempfile::tempdir().unwrap();
@@ -292,11 +300,9 @@ async fn a_block_that_orders_wait_with_is_neither_renamed_nor_taken_out_until_no
     // The books have the first; of the second nothing left yet.
     let second = held(&host, 2, "PO-2").await;
 
-    let section =
-        "\n[target.blocked]\ncreate = \"adobe/held\"\nclear = \"adobe/released\"\ncancel = \"adobe/cancel\"\n";
     let main = "portreeve.toml";
     let renamed = to_books(&shop).replace(main, "create = \"adobe/held\"", "create = \"adobe/waits\"");
-    let taken_out = to_books(&shop).replace(main, "\"create-blocked\"", "\"withhold\"").replace(main, section, "");
+    let taken_out = without_blocks(&shop);
     let moved = to_books(&shop).replace(main, "id = \"books\"", "id = \"ledgers\"").replace(
         main,
         "target = \"books\"",
@@ -329,6 +335,32 @@ async fn a_block_that_orders_wait_with_is_neither_renamed_nor_taken_out_until_no
     host.come_to_rest().await;
     assert_eq!(booked(&shop, "PO-3"), (vec!["accepted"], "new"));
     assert_eq!((host.process_state(third).await, host.codes().await), (Some(ProcessState::Accepted), vec![]));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_does_not_go_to_a_target_that_was_told_of_it_by_what_nobody_knows_any_more() {
+    let shop = Shop::start(Mischief::default()).await.unwrap();
+    place(&shop, 1, "PO-1");
+    let effect = "\n[[effect]]\non = \"order.held\"\ntarget = \"books\"\nkind = \"adobe/held\"\n";
+    let host = without_blocks(&shop).append("portreeve.toml", effect).start().await;
+    let order = held(&host, 1, "PO-1").await;
+    host.come_to_rest().await;
+
+    // What the books make of that kind only they know: it may be the order.
+    let host = host.restart_as(without_blocks(&shop)).await;
+    let open: Vec<u64> =
+        host.store.order_trail(order).await.unwrap().unwrap().holds.iter().map(|hold| hold.number).collect();
+    let refused = exceptions::release(&host, &host.ops().await, order, &open).await.unwrap_err().to_string();
+    assert!(refused.contains("found order PO-1 told to `books` as `adobe/held` before its release"), "{refused}");
+    assert_eq!(host.order("PO-1").await.state, OrderState::Held);
+    assert_eq!(goes(&host, "PO-1", "books").await, [row("adobe/held", false, "delivered")]);
+
+    let told = without_blocks(&shop).append("portreeve.toml", effect);
+    let host = host.restart_as(told).await;
+    assert_eq!(release(&host, order).await.state, OrderState::Released);
+    host.come_to_rest().await;
+    assert_eq!(booked(&shop, "PO-1"), (vec!["held", "accepted"], "new"));
     host.verify().await.unwrap();
 }
 
