@@ -3,8 +3,10 @@
 //! ledgers judge what came of it.
 //!
 //! `PORTREEVE_SIM_ORDERS` says how many orders, `PORTREEVE_SIM_SEED` which run: the same seed
-//! draws the same run, and each failure says how to see it again. The host ends in the middle of
-//! whatever it does, by a write that fails in one of two ways, and is opened again on what is there.
+//! draws the same run, and each failure says how to see it again. `PORTREEVE_SIM_PACE` says how patient
+//! it is: `usual`, where nobody says otherwise, or `timeless`, which no machine is too slow for. The host
+//! ends in the middle of whatever it does, by a write that fails in one of two ways, and is opened again
+//! on what is there.
 //!
 //! So that a run can be repeated though deliveries are under way side by side, what goes wrong
 //! follows from what it is about ([`plan`]), and a run goes in steps that the machine's speed does
@@ -584,11 +586,12 @@ fn asked<T: std::str::FromStr>(name: &str, unless: T) -> T {
 
 async fn a_run(seed: u64) {
     let (seed, orders) = (asked("PORTREEVE_SIM_SEED", seed), asked("PORTREEVE_SIM_ORDERS", ORDERS));
-    match simulate(seed, orders, Lacks::Nothing).await {
+    let pace = asked("PORTREEVE_SIM_PACE", Pace::USUAL);
+    match run(seed, orders, pace, Lacks::Nothing).await.said {
         Ok(said) => say(&format!("seed {seed}, {orders} orders: {said}")),
         Err(wrong) => {
-            let wrong =
-                format!("seed {seed}, {orders} orders: {wrong}; see it again with `{}`", replaying(seed, orders));
+            let again = replaying(seed, orders, pace);
+            let wrong = format!("seed {seed}, {orders} orders: {wrong}; see it again with `{again}`");
             // Whoever sees no more than what was printed on the way sees this.
             say(&wrong);
             panic!("{wrong}");
@@ -596,10 +599,10 @@ async fn a_run(seed: u64) {
     }
 }
 
-/// The command that makes a run again.
-fn replaying(seed: u64, orders: u32) -> String {
+/// The command that makes a run again, in the pace that it had: in another one it would be another run.
+fn replaying(seed: u64, orders: u32, pace: Pace) -> String {
     format!(
-        "PORTREEVE_SIM_SEED={seed} PORTREEVE_SIM_ORDERS={orders} cargo test -p portreeve-tests --test it -- --exact \
+        "PORTREEVE_SIM_SEED={seed} PORTREEVE_SIM_ORDERS={orders} PORTREEVE_SIM_PACE={pace} cargo test -p portreeve-tests --test it -- --exact \
          simulated::whatever_is_lost_late_doubled_or_out_of_turn_each_order_comes_to_its_money_once_or_is_undone"
     )
 }
@@ -646,9 +649,22 @@ async fn what_goes_wrong_with_a_host_that_forgets_goes_wrong_again_with_the_same
 
 #[test]
 fn the_command_that_makes_a_run_again_names_a_test_that_is_there() {
-    let command = replaying(2026, 300);
+    let command = replaying(2026, 300, Pace::USUAL);
     let test = command.rsplit("::").next().unwrap();
     assert!(include_str!("simulated.rs").contains(&format!("async fn {test}() {{")), "{command}");
+}
+
+#[test]
+fn the_command_that_makes_a_run_again_says_in_which_pace_it_was() {
+    for pace in [Pace::USUAL, Pace::TIMELESS] {
+        let command = replaying(2026, 300, pace);
+        let said: BTreeMap<&str, &str> = command.split(' ').map_while(|word| word.split_once('=')).collect();
+        let (seed, orders) = (said["PORTREEVE_SIM_SEED"], said["PORTREEVE_SIM_ORDERS"]);
+        assert_eq!((seed.parse::<u64>(), orders.parse::<u32>()), (Ok(2026), Ok(300)), "{command}");
+        assert_eq!(said["PORTREEVE_SIM_PACE"].parse::<Pace>(), Ok(pace), "{command}");
+    }
+    assert_ne!(Pace::USUAL, Pace::TIMELESS);
+    assert_eq!("hurried".parse::<Pace>(), Err(()), "a misspelt one is no run at all");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,9 @@
 //! left comes back whole. What the ERP posts is fetched, told to the tax service, and what is kept
 //! above it goes back to whoever paid.
 
+use std::fmt;
+use std::str::FromStr;
+
 use portreeve::standins::erp::COMPANY;
 use portreeve::standins::{Drawn, Erp, Mischief, Payments, TAX_COMPANY, Taxes, Wms};
 use portreeve_model::Digest;
@@ -27,8 +30,10 @@ const MOODY: Mischief = Mischief {
 };
 
 /// How patient the host is with systems, and how often one takes longer than that.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pace {
+    /// How whoever makes a run again calls it.
+    name: &'static str,
     /// How long a system may take to answer.
     answer_ms: u32,
     /// How many of a thousand attempts take longer.
@@ -38,14 +43,28 @@ pub(super) struct Pace {
 impl Pace {
     /// None of the systems takes longer but the slow ones. Where the machine is slower than that, an
     /// answer more is lost.
-    pub(super) const USUAL: Self = Self { answer_ms: 2_000, slow_per_mille: MOODY.slow_per_mille };
+    pub(super) const USUAL: Self = Self { name: "usual", answer_ms: 2_000, slow_per_mille: MOODY.slow_per_mille };
 
     /// No answer comes late, and no machine is so slow that one is taken for lost: what is lost is what
     /// was drawn.
-    pub(super) const TIMELESS: Self = Self { answer_ms: 10_000, slow_per_mille: 0 };
+    pub(super) const TIMELESS: Self = Self { name: "timeless", answer_ms: 10_000, slow_per_mille: 0 };
 
     fn mood(self) -> Mischief {
         Mischief { slow_per_mille: self.slow_per_mille, ..MOODY }
+    }
+}
+
+impl fmt::Display for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl FromStr for Pace {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        [Self::USUAL, Self::TIMELESS].into_iter().find(|pace| pace.name == name).ok_or(())
     }
 }
 
