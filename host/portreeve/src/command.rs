@@ -15,6 +15,8 @@ mod exception;
 
 mod ingest;
 
+mod looking;
+
 mod order;
 
 mod measure;

@@ -1,15 +1,10 @@
 //! `poll`: how sources that are asked for what is new go; of a data folder, or of a running host
 //! over HTTP. Nothing is asked or changed by it.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
-use hyper::Method;
 use portreeve_api::poll::{PollStanding, Polls, SubscriptionStanding};
 
-use super::plugin::{Of, understood};
-use crate::clock::SystemClock;
-use crate::host::Host;
+use super::looking::Found;
+use super::plugin::Of;
 use crate::output::Output;
 
 #[derive(Debug, clap::Subcommand)]
@@ -24,7 +19,10 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let Command::List { of } = command;
-    let found = all(&of).await?;
+    let found = match of.look("/v1/polls").await? {
+        Found::Told(found) => found,
+        Found::InFolder(host) => Polls::read(&host.pipeline).await?,
+    };
     if json {
         return output.json(&found);
     }
@@ -32,15 +30,6 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
         output.line(&shown(poll))?;
         poll.subscription.iter().try_for_each(|subscription| output.line(&subscribed(subscription)))
     })
-}
-
-async fn all(of: &Of) -> anyhow::Result<Polls> {
-    if let Some(server) = of.running.server()? {
-        return understood(&server.send(Method::GET, "/v1/polls", &[], Bytes::new()).await?);
-    }
-    let (locations, store) = of.data.open()?;
-    let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
-    Ok(Polls::read(&host.pipeline).await?)
 }
 
 fn shown(poll: &PollStanding) -> String {

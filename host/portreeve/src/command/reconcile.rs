@@ -1,7 +1,6 @@
 //! `reconcile`: whether two systems say the same; in a stopped host's folder, or of a running host
 //! over HTTP.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -15,10 +14,9 @@ use portreeve_api::reconcile::{
 use portreeve_authority::people::Act;
 
 use super::acting::Acting;
+use super::looking::Found;
 use super::plugin::{Of, understood};
 use crate::client::Patience;
-use crate::clock::SystemClock;
-use crate::host::Host;
 use crate::output::Output;
 
 /// A run ends when both systems have listed all that they have. So it is waited for nearly as long as the
@@ -69,12 +67,10 @@ pub(super) async fn run(command: Reconcile, json: bool, output: &mut Output) -> 
 
 impl Reconcile {
     async fn standing(&self) -> anyhow::Result<Reconciliations> {
-        if let Some(server) = self.of.running.server()? {
-            return understood(&server.send(Method::GET, "/v1/reconciliations", &[], Bytes::new()).await?);
-        }
-        let (locations, store) = self.of.data.open()?;
-        let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
-        Ok(Reconciliations::read(&host.pipeline).await?)
+        Ok(match self.of.look("/v1/reconciliations").await? {
+            Found::Told(found) => found,
+            Found::InFolder(host) => Reconciliations::read(&host.pipeline).await?,
+        })
     }
 
     async fn done(&self, id: &str) -> anyhow::Result<ReconciliationRun> {

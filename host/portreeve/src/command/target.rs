@@ -1,15 +1,10 @@
 //! `target`: what waits for each destination; of a data folder, or of a running host over HTTP.
 //! Nothing is sent or changed by it.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
-use hyper::Method;
 use portreeve_api::target::{TargetStanding, Targets};
 
-use super::plugin::{Of, understood};
-use crate::clock::SystemClock;
-use crate::host::Host;
+use super::looking::Found;
+use super::plugin::Of;
 use crate::output::Output;
 
 #[derive(Debug, clap::Subcommand)]
@@ -24,20 +19,14 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let Command::List { of } = command;
-    let found = all(&of).await?;
+    let found = match of.look("/v1/targets").await? {
+        Found::Told(found) => found,
+        Found::InFolder(host) => Targets::read(&host.pipeline).await?,
+    };
     if json {
         return output.json(&found);
     }
     found.targets.iter().try_for_each(|target| output.line(&shown(target)))
-}
-
-async fn all(of: &Of) -> anyhow::Result<Targets> {
-    if let Some(server) = of.running.server()? {
-        return understood(&server.send(Method::GET, "/v1/targets", &[], Bytes::new()).await?);
-    }
-    let (locations, store) = of.data.open()?;
-    let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
-    Ok(Targets::read(&host.pipeline).await?)
 }
 
 fn shown(standing: &TargetStanding) -> String {
