@@ -2,6 +2,7 @@
 //! closed when it is mended, and a list that is not whole judges nothing.
 
 use hyper::Method;
+use portreeve::standins::erp::COMPANY;
 use portreeve::standins::wms::{BadList, NODE};
 use portreeve::standins::{Mischief, Wms};
 use portreeve_model::event::InventoryLevel;
@@ -23,21 +24,19 @@ use crate::support::{Setup, TestHost};
 
 pub(crate) const ID: &str = "stock-erp-wms";
 
-const COMPANY: &str = "6b3a3a3e-6c1f-4a0e-9a53-0d1c5a7e2f10";
-
 const GRANT: &str = "{ http = [\"GET\", \"POST\"], limits = { wall_ms = 45000 } }";
 
 pub(crate) fn decimal(text: &str) -> Decimal {
     Decimal::parse(text).unwrap()
 }
 
-/// The demo's host with a warehouse that should have what its ERP has.
-fn reconciled(wms: &Wms, more: &str) -> Setup {
-    let origin = wms.origin();
-    let entry = format!(
+/// A comparison of what the demo's ERP has in stock with what another system has: `more` of its own keys, and
+/// the other system's.
+pub(crate) fn stock_of_the_erp_and(id: &str, more: &str, right: &str) -> String {
+    format!(
         r#"
 [[reconciliation]]
-id = "{ID}"
+id = "{id}"
 of = "stock"
 exception_queue = "integration"
 every_minutes = 1440
@@ -52,7 +51,15 @@ origin = "${{ERP_ORIGIN}}"
 settings = {{ base-url = "${{ERP_ORIGIN}}/api/v2.0", company = "{COMPANY}", list = "stock" }}
 
 [reconciliation.right]
-system = "wms"
+{right}"#
+    )
+}
+
+/// The demo's host with a warehouse that should have what its ERP has.
+fn reconciled(wms: &Wms, more: &str) -> Setup {
+    let origin = wms.origin();
+    let right = format!(
+        r#"system = "wms"
 connector = "wms-rest"
 transformer = "wms-documents"
 origin = "{origin}"
@@ -64,7 +71,7 @@ settings = {{ base-url = "{}", list = "stock" }}
         .plugin("wms-rest", GRANT)
         .append("portreeve.toml", &format!("[[plugin.egress]]\norigin = \"{origin}\"\n"))
         .blindfolded("wms-documents")
-        .append("portreeve.toml", &entry)
+        .append("portreeve.toml", &stock_of_the_erp_and(ID, more, &right))
 }
 
 /// Both with the same stock of three items.

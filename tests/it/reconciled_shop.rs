@@ -6,33 +6,15 @@ use portreeve_pipeline::reconcile::{Compared, Outcome};
 use serde_json::{Value, json};
 
 use crate::pulled::scripted;
-use crate::reconciled::decimal;
+use crate::reconciled::{decimal, stock_of_the_erp_and};
 use crate::support::{Setup, TestHost};
 
 const ID: &str = "stock-erp-shop";
 
-const COMPANY: &str = "6b3a3a3e-6c1f-4a0e-9a53-0d1c5a7e2f10";
-
 /// The demo's host with a shop that should have what its ERP has; nodes `NODE=SOURCE`, and each item in pieces.
 fn reconciled(origin: &str, base_url: &str, sources: &str) -> Setup {
-    let entry = format!(
-        r#"
-[[reconciliation]]
-id = "{ID}"
-of = "stock"
-exception_queue = "integration"
-every_minutes = 1440
-settle_minutes = 30
-
-[reconciliation.left]
-system = "erp"
-connector = "erp-rest"
-transformer = "business-central"
-origin = "${{ERP_ORIGIN}}"
-settings = {{ base-url = "${{ERP_ORIGIN}}/api/v2.0", company = "{COMPANY}", list = "stock" }}
-
-[reconciliation.right]
-system = "shop"
+    let right = format!(
+        r#"system = "shop"
 connector = "adobe-commerce-rest"
 transformer = "adobe-documents"
 origin = "{origin}"
@@ -43,7 +25,7 @@ settings = {{ base-url = "{base_url}", list = "stock", unit = "EA", sources = "{
         .plugin("adobe-documents", "{ lookup = [\"item\"] }")
         .plugin("adobe-commerce-rest", "{ http = [\"GET\", \"POST\"], limits = { wall_ms = 170000 } }")
         .append("portreeve.toml", &format!("[[plugin.egress]]\norigin = \"{origin}\"\n"))
-        .append("portreeve.toml", &entry)
+        .append("portreeve.toml", &stock_of_the_erp_and(ID, "", &right))
 }
 
 async fn run(host: &TestHost) -> Outcome {
