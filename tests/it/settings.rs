@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use portreeve_api::package::{Act, Lifecycle};
+use portreeve_api::package::{Act, Acted, Lifecycle, Refusal};
 use portreeve_model::{Digest, PluginKind, PluginName};
 use portreeve_registry::{DeclaredSettings, Manifest};
 
 use crate::front::commands::{json, refused, run};
 use crate::packages::changed;
-use crate::support::{Setup, component, sign, tree};
+use crate::support::{Setup, TestHost, component, sign, tree};
 
 /// What the demo's channel of X12 gives its plugins.
 const GIVEN: &str = "settings = { currency = \"USD\" }";
@@ -117,22 +117,54 @@ async fn a_subscriber_is_held_to_its_connectors_bounds_and_asked_for_no_setting_
 #[tokio::test]
 async fn an_upgrade_that_has_other_settings_than_the_configuration_gives_is_refused() {
     let host = Setup::demo().start().await;
-    let (packages, orders) = (&host.host.packages, PluginName::parse("x12-orders").unwrap());
-    let stage = async |changes: &[(&str, &str)]| {
-        let bytes = changed("x12-orders", changes);
-        packages.install(&bytes, Some(&sign(&bytes)), "ops").await.unwrap();
-        packages.act(&orders, Act::Stage { component: Digest::of(&bytes), grant: None }, "ops").await
-    };
-    let needs = [("version = \"0.1.0\"", "version = \"0.2.0\""), (CURRENCY, NEEDS_A_UNIT)];
-    let told = stage(&needs).await.unwrap_err().to_string();
+    let needs = [(VERSION, "version = \"0.2.0\""), (CURRENCY, NEEDS_A_UNIT)];
+    let told = stage(&host, &needs).await.unwrap_err().to_string();
     let sentence = "`x12-orders` 0.2.0 has other settings than the configuration: channel `edi` has no setting `unit`, which `x12-orders` needs";
     assert!(told.contains(sentence), "{told}");
-    let renamed = [("version = \"0.1.0\"", "version = \"0.3.0\""), (CURRENCY, "[settings.iso-currency]")];
-    let told = stage(&renamed).await.unwrap_err().to_string();
+    let renamed = [(VERSION, "version = \"0.3.0\""), (CURRENCY, "[settings.iso-currency]")];
+    let told = stage(&host, &renamed).await.unwrap_err().to_string();
     assert!(told.contains("reads a setting `currency`"), "{told}");
-    let same = [("version = \"0.1.0\"", "version = \"0.4.0\"")];
-    assert_eq!(stage(&same).await.unwrap().state, "staged");
+    let same = [(VERSION, "version = \"0.4.0\"")];
+    assert_eq!(stage(&host, &same).await.unwrap().state, "staged");
 }
+
+#[tokio::test]
+async fn what_is_wrong_since_a_rollback_keeps_no_newer_component_out_and_what_it_brings_by_itself_does() {
+    // A component and a configuration that call a setting otherwise become active together.
+    let folder = tempfile::tempdir().unwrap();
+    let renamed = folder.path().join("x12-orders.wasm");
+    let changes = [(VERSION, "version = \"0.2.0\""), (CURRENCY, "[settings.iso-currency]")];
+    std::fs::write(&renamed, changed("x12-orders", &changes)).unwrap();
+    let host = Setup::demo().start().await;
+    let otherwise = "settings = { iso-currency = \"USD\" }";
+    let host = host
+        .restart_with(|setup| setup.shipped_as("x12-orders", &renamed).replace("portreeve.toml", GIVEN, otherwise))
+        .await;
+
+    // The component before them knows the setting by its old name only.
+    let orders = PluginName::parse("x12-orders").unwrap();
+    let back = host.host.packages.act(&orders, Act::Rollback, "ops").await.unwrap();
+    let first = Digest::of(&std::fs::read(component("x12-orders")).unwrap());
+    assert_eq!(back.component, first.to_string());
+
+    // So does a third one, which reads more: people hear the same in other words.
+    let needs = [(VERSION, "version = \"0.3.0\""), (CURRENCY, NEEDS_A_UNIT)];
+    let told = stage(&host, &needs).await.unwrap_err().to_string();
+    assert!(told.contains("channel `edi` has no setting `unit`") && !told.contains("iso-currency"), "{told}");
+    let may_have = NEEDS_A_UNIT.replace("required = true\n", "");
+    let may_have = [(VERSION, "version = \"0.4.0\""), (CURRENCY, may_have.as_str())];
+    assert_eq!(stage(&host, &may_have).await.unwrap().state, "staged");
+}
+
+/// Installs `x12-orders` with another manifest, and stages it.
+async fn stage(host: &TestHost, changes: &[(&str, &str)]) -> Result<Acted, Refusal> {
+    let (packages, orders) = (&host.host.packages, PluginName::parse("x12-orders").unwrap());
+    let bytes = changed("x12-orders", changes);
+    packages.install(&bytes, Some(&sign(&bytes)), "ops").await.unwrap();
+    packages.act(&orders, Act::Stage { component: Digest::of(&bytes), grant: None }, "ops").await
+}
+
+const VERSION: &str = "version = \"0.1.0\"";
 
 const CURRENCY: &str = "[settings.currency]";
 

@@ -278,6 +278,12 @@ impl Setup {
         self.plugin_at(name, path, "{}")
     }
 
+    /// Gives a plugin of the configuration the component at this path.
+    pub(crate) fn shipped_as(mut self, name: &str, component: &Path) -> Self {
+        self.guests.push((name.to_owned(), component.to_owned()));
+        self
+    }
+
     /// Shows a plugin these fields of an order, beside those that it sees already.
     pub(crate) fn sees(self, name: &str, fields: &[&str]) -> Self {
         let fields: Vec<String> = fields.iter().map(|field| format!("\"{field}\"")).collect();

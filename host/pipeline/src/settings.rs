@@ -16,6 +16,8 @@
 //! number, an interchange's, from when on a list is wanted) is nobody's to write, and is not
 //! declared.
 
+mod problem;
+
 use std::collections::BTreeMap;
 
 use portreeve_model::PluginName;
@@ -23,8 +25,11 @@ use portreeve_model::strict::on_one_line;
 use portreeve_registry::{DeclaredSetting, DeclaredSettings};
 use portreeve_sandbox::Call;
 
+use self::problem::Slip;
 use crate::poll::Poll;
 use crate::route::{Channel, Routes, Target};
+
+pub use problem::SettingProblem;
 
 /// What plugins say of their settings, of those that say anything.
 pub type Declarations = BTreeMap<PluginName, DeclaredSettings>;
@@ -56,7 +61,7 @@ impl Routes {
     /// Settings that no plugin of their place reads, that a plugin needs and does not get, and
     /// that have a value which a plugin does not take.
     #[must_use]
-    pub fn setting_problems(&self, declared: &Declarations) -> Vec<String> {
+    pub fn setting_problems(&self, declared: &Declarations) -> Vec<SettingProblem> {
         let channels = self.channels.iter().map(|channel| self.channel_place(channel));
         let targets = self.targets.iter().map(target_place);
         let places = channels.chain(targets).chain(self.poll_places()).chain(self.system_places());
@@ -117,12 +122,17 @@ fn target_place(target: &Target) -> Place<'_> {
 }
 
 impl<'a> Place<'a> {
-    fn problems(&self, declared: &'a Declarations) -> Vec<String> {
+    fn problems(&self, declared: &'a Declarations) -> Vec<SettingProblem> {
         [self.unknown(declared), self.missing(declared), self.wrong(declared)].concat()
     }
 
+    fn problem(&self, setting: &str, kind: Slip, plugins: &[&PluginName], sentence: String) -> SettingProblem {
+        let plugins = plugins.iter().map(|plugin| (*plugin).clone()).collect();
+        SettingProblem { place: self.called.clone(), setting: setting.to_owned(), kind, plugins, sentence }
+    }
+
     /// Settings that nobody reads; none, where somebody may read any.
-    fn unknown(&self, declared: &'a Declarations) -> Vec<String> {
+    fn unknown(&self, declared: &'a Declarations) -> Vec<SettingProblem> {
         let says_nothing = |reader: &Reader<'_>| !declared.contains_key(reader.0);
         if self.is_the_hosts || self.readers.iter().any(says_nothing) {
             return Vec::new();
@@ -134,7 +144,7 @@ impl<'a> Place<'a> {
             read.any(|(name, setting)| setting.is_called(name, written))
         };
         let unknown = self.settings.keys().filter(|written| !is_known(written));
-        unknown.map(|written| self.no_such(written, &known)).collect()
+        unknown.map(|written| self.problem(written, Slip::Unread, &[], self.no_such(written, &known))).collect()
     }
 
     fn no_such(&self, written: &str, known: &BTreeMap<&str, &DeclaredSetting>) -> String {
@@ -157,7 +167,7 @@ impl<'a> Place<'a> {
     }
 
     /// Settings that calls need and do not get.
-    fn missing(&self, declared: &'a Declarations) -> Vec<String> {
+    fn missing(&self, declared: &'a Declarations) -> Vec<SettingProblem> {
         let mut missing: BTreeMap<&str, (Vec<&PluginName>, &DeclaredSetting)> = BTreeMap::new();
         for reader in &self.calls {
             let needed = read_by(*reader, declared).filter(|(_, setting)| setting.required);
@@ -168,12 +178,13 @@ impl<'a> Place<'a> {
                 }
             }
         }
-        let sentence = |(name, (plugins, setting)): (&str, (Vec<&PluginName>, &DeclaredSetting))| {
+        let problem = |(name, (plugins, setting)): (&str, (Vec<&PluginName>, &DeclaredSetting))| {
             let need = if plugins.len() == 1 { "needs" } else { "need" };
-            let (called, plugins, about) = (&self.called, quoted(plugins), &setting.about);
-            format!("{called} has no setting `{name}`, which {plugins} {need}; add it ({about})")
+            let (called, those, about) = (&self.called, quoted(&plugins), &setting.about);
+            let sentence = format!("{called} has no setting `{name}`, which {those} {need}; add it ({about})");
+            self.problem(name, Slip::Missing, &plugins, sentence)
         };
-        missing.into_iter().map(sentence).collect()
+        missing.into_iter().map(problem).collect()
     }
 
     fn has(&self, name: &str, setting: &DeclaredSetting) -> bool {
@@ -182,20 +193,21 @@ impl<'a> Place<'a> {
     }
 
     /// Settings whose value a plugin does not take.
-    fn wrong(&self, declared: &'a Declarations) -> Vec<String> {
-        let mut wrong: Vec<String> = Vec::new();
+    fn wrong(&self, declared: &'a Declarations) -> Vec<SettingProblem> {
+        let mut wrong: Vec<SettingProblem> = Vec::new();
         for (written, value) in self.settings {
             for reader in &self.readers {
                 let read = read_by(*reader, declared).filter(|(name, setting)| setting.is_called(name, written));
                 for expected in read.filter_map(|(_, setting)| setting.expected(value)) {
                     let shown = on_one_line(&value.chars().take(SHOWN_CHARS_MAX).collect::<String>());
-                    let (called, plugin, written) = (&self.called, reader.0, on_one_line(written));
+                    let (called, plugin, name) = (&self.called, reader.0, on_one_line(written));
                     let sentence = format!(
-                        "setting `{written}` of {called} is `{shown}`, and `{plugin}` takes {expected}; correct it"
+                        "setting `{name}` of {called} is `{shown}`, and `{plugin}` takes {expected}; correct it"
                     );
+                    let problem = self.problem(written, Slip::NotTaken, &[plugin], sentence);
                     // Two calls of one plugin read it alike.
-                    if !wrong.contains(&sentence) {
-                        wrong.push(sentence);
+                    if !wrong.contains(&problem) {
+                        wrong.push(problem);
                     }
                 }
             }
@@ -248,7 +260,11 @@ mod tests {
 
     fn check(routes: Value, expected: &[&str]) {
         let routes: Routes = serde_json::from_value(routes).unwrap();
-        assert_eq!(routes.setting_problems(&declared()), expected);
+        assert_eq!(sentences(&routes, &declared()), expected);
+    }
+
+    fn sentences(routes: &Routes, declared: &Declarations) -> Vec<String> {
+        routes.setting_problems(declared).iter().map(ToString::to_string).collect()
     }
 
     fn target(settings: Value) -> Value {
@@ -380,5 +396,63 @@ mod tests {
                 "setting `list` of system `the WMS` of [[reconciliation]] `stock` is `stocks`, and `rest` takes one of `stock`; correct it",
             ],
         );
+    }
+
+    /// What is wrong now and was not before, in its sentences.
+    fn news(routes: &Value, before: &Declarations, now: &Declarations) -> Vec<String> {
+        let routes: Routes = serde_json::from_value(routes.clone()).unwrap();
+        let known = routes.setting_problems(before);
+        let news = routes.setting_problems(now).into_iter().filter(|problem| !problem.was_among(&known));
+        news.map(|problem| problem.to_string()).collect()
+    }
+
+    /// The declarations above with other words of one plugin.
+    fn but(plugin: &str, said: Value) -> Declarations {
+        let mut declared = declared();
+        declared.insert(PluginName::parse(plugin).unwrap(), serde_json::from_value(said).unwrap());
+        declared
+    }
+
+    #[test]
+    fn what_was_wrong_before_is_no_news_however_it_is_said_now() {
+        let about = |more: Value| {
+            let mut said = json!({"about": "Something", "kind": "text"});
+            said.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            said
+        };
+        let routes = target(json!({"base-url": "https://erp.example", "acount": "6130", "answer-timeout-ms": "soon"}));
+        let before = declared();
+        assert_eq!(news(&routes, &before, &before), Vec::<String>::new());
+
+        // Both are wrong as before, and said in other words: more is read, and less is taken.
+        let said = json!({
+            "base-url": about(json!({})), "company": about(json!({})),
+            "answer-timeout-ms": {"about": "How long", "kind": "integer", "min": 1, "max": 9},
+        });
+        let now = but("rest", said);
+        let parsed: Routes = serde_json::from_value(routes.clone()).unwrap();
+        let (said_before, said_now) = (sentences(&parsed, &before), sentences(&parsed, &now));
+        assert_eq!((said_before.len(), said_now.len()), (2, 2));
+        assert!(said_before.iter().all(|sentence| !said_now.contains(sentence)), "{said_now:?}");
+        assert_eq!(news(&routes, &before, &now), Vec::<String>::new());
+
+        // Another setting, another place, another way to be wrong and another plugin are news.
+        let needs = |plugin: &str| but(plugin, json!({"company": about(json!({"required": true}))}));
+        let bare = target(json!({}));
+        assert_eq!(
+            news(&bare, &before, &needs("rest")),
+            ["target `erp` has no setting `company`, which `rest` needs; add it (Something)"]
+        );
+        assert_eq!(news(&bare, &needs("rest"), &needs("rest")), Vec::<String>::new());
+        let mut both = needs("rest");
+        both.extend(needs("documents").remove_entry(&PluginName::parse("documents").unwrap()));
+        assert_eq!(
+            news(&bare, &needs("rest"), &both),
+            ["target `erp` has no setting `company`, which `documents`, `rest` need; add it (Something)"]
+        );
+        assert_eq!(news(&bare, &both, &needs("rest")), Vec::<String>::new(), "less is wrong than before");
+        let unread = target(json!({"base-url": "https://erp.example", "usage": "X"}));
+        let reads_none = but("rest", json!({"base-url": about(json!({}))}));
+        assert_eq!(news(&unread, &before, &reads_none).len(), 1, "it held a wrong word, and now nobody reads it");
     }
 }

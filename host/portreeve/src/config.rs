@@ -509,7 +509,7 @@ impl Files {
             owners: host.owners.clone(),
         };
         let mut problems = host_problems(&host, &routes);
-        problems.extend(routes.setting_problems(declared));
+        problems.extend(routes.setting_problems(declared).iter().map(ToString::to_string));
         let authority = Authority::load(
             &[SourceFile { name: GRANTS_FILE, text: &self.grants }],
             &[SourceFile { name: POLICIES_FILE, text: &self.policies }],

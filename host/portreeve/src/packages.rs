@@ -623,8 +623,9 @@ impl Packages {
             None => after.remove(name),
         };
         let known = self.pipeline.routes.setting_problems(&before);
-        let mut problems = self.pipeline.routes.setting_problems(&after);
-        problems.retain(|problem| !known.contains(problem));
+        let problems = self.pipeline.routes.setting_problems(&after).into_iter();
+        let problems: Vec<String> =
+            problems.filter(|problem| !problem.was_among(&known)).map(|problem| problem.to_string()).collect();
         if problems.is_empty() {
             return Ok(());
         }
