@@ -236,6 +236,22 @@ async fn a_token_that_is_asked_for_at_a_counted_origin_counts_in_its_window() {
 }
 
 #[tokio::test]
+async fn a_token_that_waits_for_a_window_has_its_request_come_back_when_that_has_room() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), SECRET).unwrap();
+    let (address, seen) = target(|_| 200).await;
+    let text = tokens_of(address);
+    // The request itself is the one that the window has room for.
+    let way = Way { credential: Some(entry(&text)), ..Way::granted("window = { requests_max = 1, seconds = 300 }") };
+    let border = border(&way, address, folder.path()).await;
+    let (_, outcome) = post(&border, ("x-a", "b")).await;
+    let RequestOutcome::Deferred { after_ms, why } = outcome else { panic!("{outcome:?}") };
+    assert!((300_001..=305_000).contains(&after_ms), "{after_ms}");
+    assert!(why.contains("no credential for this target now") && why.contains("`window`"), "{why}");
+    assert_eq!(seen.lock().unwrap().len(), 0, "neither a token was asked for nor anything sent");
+}
+
+#[tokio::test]
 async fn a_token_is_asked_for_once_kept_and_asked_for_again_after_a_401() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("key"), SECRET).unwrap();

@@ -55,12 +55,12 @@ use sha2::Sha256;
 
 use super::csrf::{Csrf, CsrfEntry};
 use super::destination::{Asked, Destination, Origin};
-use super::kept::Keeper;
+use super::kept::{Keeper, NoSecret};
 use super::oauth1::{Oauth1Entry, Signed, Stamp};
 use super::resolver::Resolver;
 use super::secret::{Secret, SecretError, SecretSource};
 use super::webhook;
-use super::window::Windows;
+use super::window::{Full, Windows};
 
 /// How long what a command said is used. It may be a token that ends.
 pub(super) const COMMAND_KEPT_MS: i64 = 300_000;
@@ -70,9 +70,6 @@ const TOKEN_SPARE_MS: i64 = 30_000;
 
 /// How long a token is used whose server does not say.
 const TOKEN_KEPT_MS: i64 = 300_000;
-
-/// A delivery comes back after this long when there is no credential.
-const LATER_MS: u64 = 5_000;
 
 /// How the host proves itself to a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -332,7 +329,7 @@ impl Credential {
         self.kept.refused(refused, now);
         match self.current(now).await {
             Ok(secret) => secret != *refused,
-            Err(why) => {
+            Err(NoSecret { why, .. }) => {
                 tracing::warn!(why, "a credential that was refused could not be renewed");
                 false
             }
@@ -340,9 +337,9 @@ impl Credential {
     }
 
     /// The secret or token as it is now.
-    async fn current(self: &Arc<Self>, now: Instant) -> Result<Secret, String> {
+    async fn current(self: &Arc<Self>, now: Instant) -> Result<Secret, NoSecret> {
         if !self.is_token() && !self.entry.sources().iter().any(|source| source.is_slow()) {
-            return self.read().await;
+            return self.read().await.map_err(NoSecret::from);
         }
         let credential = Arc::clone(self);
         self.kept.current(now, || async move { credential.ask().await }).await
@@ -353,7 +350,7 @@ impl Credential {
     }
 
     /// Asks whoever gives it, and for how long it is kept.
-    async fn ask(&self) -> Result<(Secret, i64), String> {
+    async fn ask(&self) -> Result<(Secret, i64), NoSecret> {
         let secret = self.read().await?;
         if self.is_token() { self.token(&secret).await } else { Ok((secret, COMMAND_KEPT_MS)) }
     }
@@ -402,9 +399,9 @@ impl Credential {
 
     /// Asks the token server. What it says when it refuses is not repeated: it may
     /// repeat what it was told.
-    async fn token(&self, secret: &Secret) -> Result<(Secret, i64), String> {
+    async fn token(&self, secret: &Secret) -> Result<(Secret, i64), NoSecret> {
         let CredentialEntry::Oauth2 { token_url, client_id, scope, addresses, .. } = &self.entry else {
-            return Err("it is no credential with tokens".to_owned());
+            return Err("it is no credential with tokens".to_owned().into());
         };
         let place = Asked::read(token_url).map_err(|refused| refused.to_string())?;
         let there = Destination::of_the_host(place.origin.clone(), addresses.clone());
@@ -414,13 +411,14 @@ impl Credential {
         let tls = match (place.origin.is_https(), &self.tls) {
             (false, _) => None,
             (true, Some(tls)) => Some((tls, name.as_str())),
-            (true, None) => return Err("the token server is https, and this target has no TLS".to_owned()),
+            (true, None) => return Err("the token server is https, and this target has no TLS".to_owned().into()),
         };
         let form = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let secret = secret.text().map_err(|error| error.to_string())?;
         let basic = format!("Basic {}", STANDARD.encode(format!("{}:{}", form(client_id), form(secret))));
         let scope = scope.as_ref().map_or_else(String::new, |scope| format!("&scope={}", form(scope)));
-        self.windows.take(&place.origin).map_err(|full| full.why(&place.origin))?;
+        let full = |full: Full| NoSecret { why: full.why(&place.origin), after_ms: full.after_ms };
+        self.windows.take(&place.origin).map_err(full)?;
         let request = OwnRequest {
             addresses: &pinned,
             tls,
@@ -436,15 +434,13 @@ impl Credential {
         let (status, body) =
             own::post(request).await.map_err(|why| format!("no token from `{}`: {why}", place.origin))?;
         if status != 200 {
-            return Err(format!(
-                "no token from `{}`: it answered {status}; look at `client_id` and secret",
-                place.origin
-            ));
+            let why = format!("no token from `{}`: it answered {status}; look at `client_id` and secret", place.origin);
+            return Err(why.into());
         }
         let answer: TokenAnswer = serde_json::from_slice(&body)
             .map_err(|_| format!("no token from `{}`: its answer is not that of RFC 6749", place.origin))?;
         if !answer.token_type.eq_ignore_ascii_case("bearer") {
-            return Err(format!("no token from `{}`: it is not of type bearer", place.origin));
+            return Err(format!("no token from `{}`: it is not of type bearer", place.origin).into());
         }
         let lasts_ms = answer
             .expires_in
@@ -486,8 +482,9 @@ fn last_word(value: &str) -> Vec<u8> {
     value.rsplit(' ').next().unwrap_or_default().as_bytes().to_vec()
 }
 
-fn later(why: String) -> EgressRefused {
-    EgressRefused::Later { after_ms: LATER_MS, why: format!("the host has no credential for this target now: {why}") }
+fn later(none: impl Into<NoSecret>) -> EgressRefused {
+    let NoSecret { why, after_ms } = none.into();
+    EgressRefused::Later { after_ms, why: format!("the host has no credential for this target now: {why}") }
 }
 
 #[cfg(test)]

@@ -26,8 +26,24 @@ pub(super) const FAILED_KEPT_MS: i64 = 5_000;
 /// sent a second time, beside every rate that was set.
 const RENEWED_KEPT_MS: i64 = 60_000;
 
-/// A secret, or in one sentence why there is none.
-type Answer = Result<Secret, String>;
+/// Why there is no secret now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NoSecret {
+    /// One sentence.
+    pub(super) why: String,
+    /// When it is worth asking again, milliseconds from now.
+    pub(super) after_ms: u64,
+}
+
+/// Nobody knows when there will be one.
+impl From<String> for NoSecret {
+    fn from(why: String) -> Self {
+        Self { why, after_ms: FAILED_KEPT_MS.unsigned_abs() }
+    }
+}
+
+/// A secret, or why there is none.
+type Answer = Result<Secret, NoSecret>;
 
 /// One secret, and whoever asks for it.
 #[derive(Default)]
@@ -38,7 +54,7 @@ pub(super) struct Keeper {
 #[derive(Default)]
 struct State {
     kept: Option<(Secret, Instant)>,
-    failed: Option<(String, Instant)>,
+    failed: Option<(NoSecret, Instant)>,
     asking: Option<watch::Receiver<Option<Answer>>>,
     /// A secret that is refused before stays all the same.
     renewed_until: Option<Instant>,
@@ -49,14 +65,14 @@ impl Keeper {
     /// does. It gives the secret and the milliseconds that it may be kept.
     pub(super) async fn current<F>(self: &Arc<Self>, now: Instant, ask: impl FnOnce() -> F) -> Answer
     where
-        F: Future<Output = Result<(Secret, i64), String>> + Send + 'static,
+        F: Future<Output = Result<(Secret, i64), NoSecret>> + Send + 'static,
     {
         let mut answer = match self.known(now, ask) {
             Ok(known) => return known,
             Err(asking) => asking,
         };
         // It ends without a word where the task panicked.
-        let silence = || "whoever asked for it gave up".to_owned();
+        let silence = || NoSecret::from("whoever asked for it gave up".to_owned());
         let answer = answer.wait_for(Option::is_some).await.map_err(|_| silence())?;
         answer.clone().unwrap_or_else(|| Err(silence()))
     }
@@ -68,7 +84,7 @@ impl Keeper {
         ask: impl FnOnce() -> F,
     ) -> Result<Answer, watch::Receiver<Option<Answer>>>
     where
-        F: Future<Output = Result<(Secret, i64), String>> + Send + 'static,
+        F: Future<Output = Result<(Secret, i64), NoSecret>> + Send + 'static,
     {
         let mut state = self.state();
         if let Some((secret, _)) = state.kept.as_ref().filter(|(_, until)| now < *until) {
@@ -85,7 +101,8 @@ impl Keeper {
         state.asking = Some(hear.clone());
         let (keeper, asked) = (Arc::clone(self), ask());
         tokio::spawn(async move {
-            let late = |_| Err(format!("there was no answer within {} seconds", ASKING_MAX.as_secs()));
+            let silence = || format!("there was no answer within {} seconds", ASKING_MAX.as_secs());
+            let late = |_| Err(NoSecret::from(silence()));
             let answer = tokio::time::timeout(ASKING_MAX, asked).await.unwrap_or_else(late);
             let answer = keeper.keep(answer, now);
             // Nobody may wait any more.
@@ -94,7 +111,7 @@ impl Keeper {
         Err(hear)
     }
 
-    fn keep(&self, answer: Result<(Secret, i64), String>, asked_at: Instant) -> Answer {
+    fn keep(&self, answer: Result<(Secret, i64), NoSecret>, asked_at: Instant) -> Answer {
         let mut state = self.state();
         state.asking = None;
         match answer {
@@ -102,9 +119,11 @@ impl Keeper {
                 (state.kept, state.failed) = (Some((secret.clone(), asked_at.plus_ms(kept_ms))), None);
                 Ok(secret)
             }
-            Err(why) => {
-                state.failed = Some((why.clone(), asked_at.plus_ms(FAILED_KEPT_MS)));
-                Err(why)
+            Err(none) => {
+                // Whoever knows that there will be one sooner is asked sooner.
+                let kept_ms = i64::try_from(none.after_ms).map_or(FAILED_KEPT_MS, |ms| ms.min(FAILED_KEPT_MS));
+                state.failed = Some((none.clone(), asked_at.plus_ms(kept_ms)));
+                Err(none)
             }
         }
     }
@@ -146,10 +165,10 @@ mod tests {
     }
 
     impl Giver {
-        async fn ask(self: Arc<Self>, answer: Result<&'static str, &'static str>) -> Result<(Secret, i64), String> {
+        async fn ask(self: Arc<Self>, answer: Result<&'static str, &'static str>) -> Result<(Secret, i64), NoSecret> {
             self.asked.fetch_add(1, Ordering::SeqCst);
             self.may_answer.notified().await;
-            answer.map(|text| (Secret::new(text.into()), 60_000)).map_err(str::to_owned)
+            answer.map(|text| (Secret::new(text.into()), 60_000)).map_err(|why| NoSecret::from(why.to_owned()))
         }
 
         fn asked(&self) -> usize {
@@ -167,9 +186,9 @@ mod tests {
         let waiting: Vec<_> = (0..100).map(|_| tokio::spawn(current(NOW, Err("it is down")))).collect();
         giver.may_answer.notify_one();
         for waits in waiting {
-            assert_eq!(waits.await.unwrap().unwrap_err(), "it is down");
+            assert_eq!(waits.await.unwrap().unwrap_err().why, "it is down");
         }
-        assert_eq!(current(NOW.plus_ms(FAILED_KEPT_MS - 1), Ok("a")).await.unwrap_err(), "it is down");
+        assert_eq!(current(NOW.plus_ms(FAILED_KEPT_MS - 1), Ok("a")).await.unwrap_err().why, "it is down");
         assert_eq!(giver.asked(), 1);
 
         giver.may_answer.notify_one();
@@ -200,6 +219,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_has_to_wait_hears_how_long_and_nobody_asks_before() {
+        for (after_ms, asked_again_ms) in [(1_200, 1_200), (300_000, FAILED_KEPT_MS)] {
+            let keeper = Arc::new(Keeper::default());
+            let waits = NoSecret { why: "it had what it takes".to_owned(), after_ms };
+            let told = waits.clone();
+            let first = keeper.current(NOW, || async move { Err::<(Secret, i64), _>(told) }).await;
+            assert_eq!(first.unwrap_err(), waits);
+            let ask = || async { Ok::<_, NoSecret>((Secret::new(b"a".to_vec()), 60_000)) };
+            assert_eq!(keeper.current(NOW.plus_ms(asked_again_ms - 1), ask).await.unwrap_err(), waits);
+            assert_eq!(keeper.current(NOW.plus_ms(asked_again_ms), ask).await.unwrap().bytes(), b"a");
+        }
+    }
+
+    #[tokio::test]
     async fn who_gives_up_waiting_stops_no_question() {
         let (keeper, giver) = (Arc::new(Keeper::default()), Arc::new(Giver::default()));
         let given_up = keeper.current(NOW, || Arc::clone(&giver).ask(Ok("a")));
@@ -212,8 +245,8 @@ mod tests {
     #[tokio::test]
     async fn a_question_that_panics_is_asked_again() {
         let keeper = Arc::new(Keeper::default());
-        let why = keeper.current(NOW, || async { panic!("on purpose") }).await.unwrap_err();
-        assert!(why.contains("gave up"), "{why}");
+        let none = keeper.current(NOW, || async { panic!("on purpose") }).await.unwrap_err();
+        assert!(none.why.contains("gave up"), "{none:?}");
         let secret = keeper.current(NOW, || async { Ok((Secret::new(b"a".to_vec()), 1)) }).await.unwrap();
         assert_eq!(secret.bytes(), b"a");
     }

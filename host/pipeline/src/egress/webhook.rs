@@ -165,7 +165,8 @@ impl Webhook {
         if !self.secret.is_slow() {
             return read().await;
         }
-        self.kept.current(now, || async move { Ok((read().await?, COMMAND_KEPT_MS)) }).await
+        let kept = self.kept.current(now, || async move { Ok((read().await?, COMMAND_KEPT_MS)) }).await;
+        kept.map_err(|none| none.why)
     }
 }
 
