@@ -4,8 +4,13 @@
 
 use std::sync::Arc;
 
+use portreeve::standins::Mischief;
+use portreeve_model::ExceptionKind;
+use portreeve_pipeline::poll::PollRun;
 use portreeve_pipeline::{Clock, Deliveries};
+use portreeve_store::contract::PollView;
 
+use crate::posted::{fetching, poll};
 use crate::support::{PurchaseOrder, Setup, TestHost};
 
 const NUMBERS: [&str; 10] = ["PO-1", "PO-2", "PO-3", "PO-4", "PO-5", "PO-6", "PO-7", "PO-8", "PO-9", "PO-10"];
@@ -16,7 +21,12 @@ const PATHS: &str = "paths = [\"/api/v2.0\"]\n";
 const SECONDS_MAX: usize = 100;
 
 fn windowed(setup: Setup) -> Setup {
-    setup.replace("portreeve.toml", PATHS, &format!("{PATHS}window = {{ requests_max = 4, seconds = 10 }}\n"))
+    windowed_by(setup, 10)
+}
+
+/// The same four requests in so many seconds.
+fn windowed_by(setup: Setup, seconds: u32) -> Setup {
+    setup.replace("portreeve.toml", PATHS, &format!("{PATHS}window = {{ requests_max = 4, seconds = {seconds} }}\n"))
 }
 
 /// Ten orders for an ERP that takes four requests in ten seconds.
@@ -80,6 +90,49 @@ async fn a_window_that_nobody_told_the_host_of_costs_tries_and_loses_nothing() {
     assert!(host.erp.refused_as_too_many() > 0);
     assert_eq!((host.erp.sales_orders_made(), host.codes().await), (10, Vec::<String>::new()));
     assert!(attempts(&host).await.iter().sum::<u32>() > 10);
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_that_finds_a_window_full_has_not_failed_and_is_made_when_there_is_room() {
+    let host = windowed(fetching(Mischief::default(), "")).scorers(&[]).start().await;
+    host.decide_orders(&NUMBERS.map(PurchaseOrder::clean)).await;
+    host.deliver_due().await;
+    let standing = async || host.store.poll("invoices").await.unwrap().unwrap();
+    let known = |view: &PollView| (view.failures, view.failing_since, view.code.clone(), view.worked_at);
+
+    let now = host.clock.now();
+    assert_eq!(poll(&host, "invoices").await, PollRun { asked: 1, documents: 0, failed: None });
+    let held_back = standing().await;
+    assert_eq!(known(&held_back), (0, None, None, None));
+    let waits_ms = held_back.due_at.0 - now.0;
+    assert!((10_001..=10_187).contains(&waits_ms), "{waits_ms}");
+    assert_eq!(poll(&host, "invoices").await, PollRun::default(), "it is not due");
+    assert!(host.exceptions().await.iter().all(|open| open.kind != ExceptionKind::Poll));
+
+    host.clock.advance_to(held_back.due_at);
+    assert_eq!(poll(&host, "invoices").await, PollRun { asked: 1, documents: 0, failed: None });
+    assert_eq!(known(&standing().await), (0, None, None, Some(held_back.due_at)));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_hears_of_a_deadline_hears_of_the_window_that_was_waited_for() {
+    let until = ("attempts_max = 6\n", "attempts_max = 6\ndeadline_minutes = 60\n");
+    let host = ten_orders(windowed_by(Setup::demo(), 7_200).replace("portreeve.toml", until.0, until.1)).await;
+    host.deliver_all().await;
+    let late: Vec<_> = host.exceptions().await.into_iter().filter(|open| open.code == "deadline").collect();
+    assert_eq!((host.erp.sales_orders_made(), late.len()), (4, 6));
+    for exception in late {
+        for part in [
+            "no success within 60 minutes; `http://127.0.0.1:",
+            "had all of its 4 requests in 7200 s meanwhile",
+            "`window` of its [[plugin.egress]]",
+            "look at the target and replay",
+        ] {
+            assert!(exception.detail.contains(part), "expected `{part}` in: {}", exception.detail);
+        }
+    }
     host.verify().await.unwrap();
 }
 

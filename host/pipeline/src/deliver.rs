@@ -201,7 +201,8 @@ impl Pipeline {
         // of another has no try yet, and would be waited for anew.
         let is_level = matches!(permit.content(), Content::Level(_));
         if (permit.tries() > 1 || is_level) && self.clock.now() > deadline(&permit, target) {
-            let why = format!("no success within {} minutes; look at the target and replay", target.deadline_minutes);
+            let todo = self.todo(&permit, target, "look at the target and replay");
+            let why = format!("no success within {} minutes; {todo}", target.deadline_minutes);
             return self.give_up(permit, Some(target), "deadline", &why, looked_up).await;
         }
 
@@ -428,7 +429,8 @@ impl Pipeline {
                 Wait::ForAnswer => (
                     "unknown-outcome",
                     format!(
-                        "an attempt ended without a known outcome, and the target could not be asked for {minutes} minutes; ask its people"
+                        "an attempt ended without a known outcome, and the target could not be asked for {minutes} minutes; {}",
+                        self.todo(&permit, target, "ask its people")
                     ),
                 ),
                 Wait::ForMessage => {
@@ -461,6 +463,13 @@ impl Pipeline {
         let settlement = Settlement::Retry { due_at, code: "store-failed".to_owned() };
         let leaf = leaf::receipt(&self.host, now, &permit, ReceiptOutcome::Retry, None, looked_up)?;
         Ok(self.store.settle_unattempted(permit, self.due(settlement), now, leaf).await?)
+    }
+
+    /// What people are to do about a delivery that is late: as of any, and before it what would have had
+    /// it go sooner, where it was a window that it waited for.
+    fn todo(&self, permit: &Permit, target: &Target, otherwise: &str) -> String {
+        let was_full = self.outbound.was_full(&target.id, permit.deadline_from());
+        was_full.map_or_else(|| otherwise.to_owned(), |full| format!("{full}; {otherwise}"))
     }
 
     /// When something that counts as no attempt is tried again; none after the deadline.

@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use ipnet::IpNet;
-use portreeve_model::PluginName;
+use portreeve_model::{Instant, PluginName};
 use portreeve_sandbox::{
     ClientTls, Egress, EgressRefused, EgressRequest, Ended, OutTray, Passage, Permitted, Signature, ToSign,
 };
@@ -112,6 +112,14 @@ struct Way {
     tls: Option<ClientTls>,
     credential: Option<Arc<Credential>>,
     tray: Option<Arc<dyn OutTray>>,
+}
+
+impl Way {
+    /// The origins whose windows what goes this way may wait for.
+    fn counted(&self) -> Vec<Origin> {
+        let tokens = self.credential.as_ref().and_then(|credential| credential.token_origin());
+        std::iter::once(self.origin.clone()).chain(tokens).collect()
+    }
 }
 
 /// How much went out lately, and how it ended. As many entries as are configured.
@@ -204,6 +212,19 @@ impl Outbound {
         let (key, now) = ((plugin.clone(), way.origin.clone()), self.clock.now());
         let by_breaker = self.pace(|pace| pace.breakers.get(&key).map_or(u32::MAX, |breaker| breaker.room(now)));
         by_breaker.min(self.windows.room(&way.origin))
+    }
+
+    /// When a window lets a request to a target through again, where it held one back since then: the
+    /// target's own, or that of whoever gives its tokens.
+    pub(crate) fn held_until(&self, target: &str, since: Instant) -> Option<Instant> {
+        let way = self.targets.get(target)?;
+        way.counted().iter().filter_map(|origin| self.windows.held_until(origin, since)).max()
+    }
+
+    /// That what is for a target waited for a window since then: the end of a sentence.
+    pub(crate) fn was_full(&self, target: &str, since: Instant) -> Option<String> {
+        let way = self.targets.get(target)?;
+        way.counted().iter().find_map(|origin| self.windows.was_full(origin, since))
     }
 
     /// Whether there is anything to go by, and the first request of both buckets, the window and the

@@ -91,7 +91,7 @@ struct PollNameLabels {
 
 impl PollMetrics {
     fn register(&self, registry: &mut Registry) {
-        let help = "Polls that this host made, by what they brought: `documents`, `nothing`, or that they failed";
+        let help = "Polls that this host made, by what they brought: `documents`, `nothing`, that a window of their source held them back (`held-back`), or that they failed (`failed`)";
         registry.register("portreeve_polls", help, self.made.clone());
         let help = "How often in a row a poll failed when this host made it last";
         registry.register("portreeve_poll_failures", help, self.failing.clone());

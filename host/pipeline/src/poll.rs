@@ -15,7 +15,8 @@
 //! person's, with what the connector could read of it. A poll that fails as a whole waits, longer
 //! each time, and after [`FAILURES_TOLD`] failures in a row people are told, once, until it works
 //! again; at once where its source wants to be left alone for longer than the poll has patience. A poll that brings nothing writes nothing but when it is due again: each minute's silence
-//! would otherwise be a record for ever.
+//! would otherwise be a record for ever. One that the host itself held back, since its source had all the requests that a
+//! window lets through, has not failed: it is due when the window lets it go on.
 
 mod subscription;
 
@@ -28,7 +29,7 @@ use portreeve_model::{ChannelId, Digest, ExceptionKind, Failure, Instant, Plugin
 use portreeve_record::leaf::{AcceptOutcome, Code, PollLeaf, PollStep};
 use portreeve_record::{Leaf, LeafBody, RecordError, SealError};
 use portreeve_registry::quarantine::Cause;
-use portreeve_sandbox::{Call, Crossed, Crossing, Kv};
+use portreeve_sandbox::{Call, Crossed, Crossing, Kv, RequestOutcome};
 use portreeve_store::contract::{
     JournalEntry, JournalOutcome, NewException, NewPayload, PollEnd, PollFailure, PollView, PolledChange,
 };
@@ -386,10 +387,12 @@ impl Pipeline {
         };
 
         let Crossed { outcome, crossing } = crossed;
-        let polled = match outcome {
-            Ok(Ok(polled)) => polled,
-            Ok(Err(failure)) => return self.failed(poll, channel, permit, said(&failure)).await,
-            Err(error) => {
+        let held_until = is_deferred(&crossing).then(|| self.outbound.held_until(&poll.way(), received_at)).flatten();
+        let polled = match (outcome, held_until) {
+            (Ok(Ok(polled)), _) => polled,
+            (_, Some(until)) => return self.held_back(poll, permit, until).await,
+            (Ok(Err(failure)), None) => return self.failed(poll, channel, permit, said(&failure)).await,
+            (Err(error), None) => {
                 let (code, why) = (call_error_code(&error), error.to_string());
                 return self.failed(poll, channel, permit, Failing { code, why, after_ms: 0 }).await;
             }
@@ -502,6 +505,16 @@ impl Pipeline {
         Ok(Ended::Rest(0))
     }
 
+    /// The host held it back: nothing is known of its source that was not known before.
+    async fn held_back(&self, poll: &Poll, permit: PollPermit, until: Instant) -> Result<Ended, PollError> {
+        let (now, failures) = (self.clock.now(), permit.failures());
+        let due_at = until.max(now);
+        tracing::info!(poll = poll.id, %due_at, "a poll waits for the window of its source");
+        self.store.end_poll(permit, PollEnd { due_at, failure: None, said: None, leaf: None }, now).await?;
+        self.metrics.polled(&poll.id, "held-back", failures);
+        Ok(Ended::Rest(0))
+    }
+
     /// It failed: it waits, and people are told when it does so again and again.
     async fn failed(
         &self,
@@ -581,6 +594,11 @@ fn not_polled(absent: Absent, now: Instant) -> Failing {
             after_ms: stopped.ask_at(now).0.saturating_sub(now.0),
         },
     }
+}
+
+/// Whether the host let a request of a call wait.
+fn is_deferred(crossing: &Crossing) -> bool {
+    crossing.requests.iter().any(|request| matches!(request.outcome, RequestOutcome::Deferred { .. }))
 }
 
 /// What a connector's failure means for its poll.

@@ -1440,7 +1440,7 @@ pub trait Store: Send + Sync + 'static {
         change: PolledChange,
     ) -> Result<JournalOutcome, StoreError>;
 
-    /// Says that a poll brought nothing, or failed. Its cursor stays.
+    /// Says that a poll brought nothing, failed, or was held back. Its cursor stays.
     ///
     /// *Durability*: when it is due, its failures, what people are told of them, and the leaf where
     /// that changes, are one transaction. *Ordering*: after its claim. *Concurrency*: fails with

@@ -221,6 +221,12 @@ impl CredentialEntry {
         matches!(self, Self::Oauth2 { token_url, .. } if Asked::read(token_url).is_ok_and(|asked| asked.origin.is_https()))
     }
 
+    /// Where its tokens are asked for, where it has any.
+    fn token_origin(&self) -> Option<Origin> {
+        let Self::Oauth2 { token_url, .. } = self else { return None };
+        Asked::read(token_url).ok().map(|asked| asked.origin)
+    }
+
     /// What is wrong with it beyond its grammar.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
@@ -347,6 +353,11 @@ impl Credential {
 
     fn is_token(&self) -> bool {
         matches!(self.entry, CredentialEntry::Oauth2 { .. })
+    }
+
+    /// Where its tokens are asked for, where it has any.
+    pub(super) fn token_origin(&self) -> Option<Origin> {
+        self.entry.token_origin()
     }
 
     /// Asks whoever gives it, and for how long it is kept.

@@ -127,14 +127,42 @@ impl Windows {
     pub(super) fn take(&self, origin: &Origin) -> Result<(), Full> {
         let Some((entry, window)) = self.windows.get(origin) else { return Ok(()) };
         let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
-        window.take(*entry, self.clock.now()).map_err(|after_ms| Full { after_ms, entry: *entry })
+        let now = self.clock.now();
+        window.take(*entry, now).map_err(|after_ms| {
+            window.refused = Some((now, now.plus_ms(i64::try_from(after_ms).unwrap_or(i64::MAX))));
+            window.full_at = Some(now);
+            Full { after_ms, entry: *entry }
+        })
     }
 
     /// How many deliveries to an origin may begin now.
     pub(super) fn room(&self, origin: &Origin) -> u32 {
         let Some((entry, window)) = self.windows.get(origin) else { return u32::MAX };
         let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
-        window.room(*entry, self.clock.now()).saturating_sub(entry.requests_max / KEPT_PART)
+        let now = self.clock.now();
+        let room = window.room(*entry, now).saturating_sub(entry.requests_max / KEPT_PART);
+        if room == 0 {
+            window.full_at = Some(now);
+        }
+        room
+    }
+
+    /// When an origin takes a request again, where one was held back since then.
+    pub(super) fn held_until(&self, origin: &Origin, since: Instant) -> Option<Instant> {
+        let (_, window) = self.windows.get(origin)?;
+        let window = window.lock().unwrap_or_else(PoisonError::into_inner);
+        window.refused.filter(|(at, _)| *at >= since).map(|(_, until)| until)
+    }
+
+    /// That an origin had all that it takes since then, so that deliveries waited: the end of a sentence.
+    pub(super) fn was_full(&self, origin: &Origin, since: Instant) -> Option<String> {
+        let (entry, window) = self.windows.get(origin)?;
+        let window = window.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = window.full_at.filter(|at| *at >= since)?;
+        let WindowEntry { requests_max, seconds } = entry;
+        Some(format!(
+            "`{origin}` had all of its {requests_max} requests in {seconds} s meanwhile, the last time at {at}: allow more by `window` of its [[plugin.egress]], or a longer `deadline_minutes`"
+        ))
     }
 }
 
@@ -147,6 +175,10 @@ struct Window {
     at: Option<Instant>,
     /// What the clock said last. Set back it makes nothing pass, and goes on from there.
     told: Option<Instant>,
+    /// When a request was last held back, and until when.
+    refused: Option<(Instant, Instant)>,
+    /// When a request or a delivery last found no room.
+    full_at: Option<Instant>,
 }
 
 impl Window {
@@ -283,6 +315,28 @@ mod tests {
         let why = windows.take(&erp).unwrap_err().why(&erp);
         assert!(why.contains("`https://erp.example` gets no more than 20 requests in 60 s"), "{why}");
         assert_eq!(windows.take(&other), Ok(()));
+    }
+
+    #[test]
+    fn whoever_waited_for_a_window_can_be_told_so_and_until_when_it_is() {
+        let window = r#"{"requests_max": 20, "seconds": 60}"#;
+        let there = format!(r#"{{"origin": "https://erp.example", "window": {window}}}"#);
+        let there: Destination = serde_json::from_str(&there).unwrap();
+        let windows = Windows::of(Arc::new(Stopped), &[there]);
+        let [erp, other] = ["https://erp.example", "https://crm.example"].map(|it| Origin::parse(it).unwrap());
+        let now = Stopped.now();
+        (0..18).for_each(|_| windows.take(&erp).unwrap());
+        assert_eq!(windows.was_full(&erp, now), None);
+        // No delivery begins any more, and whoever asks for something is let through.
+        assert_eq!(windows.room(&erp), 0);
+        let why = windows.was_full(&erp, now).unwrap();
+        assert!(why.contains("all of its 20 requests in 60 s") && why.contains("`window`"), "{why}");
+        assert_eq!(windows.held_until(&erp, now), None);
+        (0..2).for_each(|_| windows.take(&erp).unwrap());
+        let after_ms = i64::try_from(windows.take(&erp).unwrap_err().after_ms).unwrap();
+        assert_eq!(windows.held_until(&erp, now), Some(now.plus_ms(after_ms)));
+        assert_eq!((windows.held_until(&erp, now.plus_ms(1)), windows.was_full(&erp, now.plus_ms(1))), (None, None));
+        assert_eq!((windows.held_until(&other, now), windows.was_full(&other, now)), (None, None));
     }
 
     proptest! {

@@ -121,6 +121,7 @@ macro_rules! suite {
                 a_cursor_moves_with_what_was_brought_or_not_at_all,
                 an_empty_poll_keeps_the_cursor_and_what_it_is_woken_by_counts,
                 what_fails_is_told_once_and_closed_when_it_works_again,
+                what_is_held_back_is_due_again_and_otherwise_as_it_was,
                 when_a_poll_went_well_and_what_its_source_said_then_is_known,
                 of_business_keys_it_is_known_which_came_from_a_sender,
                 another_connector_begins_without_a_cursor_and_what_one_remembers_is_its_own;

@@ -6,7 +6,9 @@ use portreeve_model::{Digest, ExceptionKind, PluginName};
 
 use super::Maker;
 use super::fixture::{ALL, LEASE_MS, NOW, decision_of, input, leaf, leaves, observe, waits};
-use crate::contract::{Decided, JournalEntry, JournalOutcome, PollEnd, PollFailure, PolledChange, Store, StoreError};
+use crate::contract::{
+    Decided, JournalEntry, JournalOutcome, PollEnd, PollFailure, PollView, PolledChange, Store, StoreError,
+};
 use crate::proof::PollPermit;
 
 /// How long after the beginning the polls here are due again.
@@ -168,6 +170,29 @@ pub(crate) async fn what_fails_is_told_once_and_closed_when_it_works_again(maker
     let permit = claim(&store, 4 * HOUR_MS).await.unwrap();
     store.journal_polled(permit, input(5, &["PO-5"]), moved(b"1")).await.unwrap();
     assert!(store.exceptions(ALL).await.unwrap().is_empty());
+}
+
+pub(crate) async fn what_is_held_back_is_due_again_and_otherwise_as_it_was(maker: impl Maker) {
+    let store = maker.open().await;
+    let told = failing(&store, 1).await;
+    let failed = store.poll("erp").await.unwrap().unwrap();
+    let due_at = NOW.plus_ms(2 * HOUR_MS);
+    let held_back = || PollEnd { due_at, failure: None, said: None, leaf: None };
+    let permit = claim(&store, HOUR_MS).await.unwrap();
+    // What wakes it meanwhile is found when it goes on.
+    store.journal(waking(2)).await.unwrap();
+    store.end_poll(permit, held_back(), NOW.plus_ms(HOUR_MS)).await.unwrap();
+    assert_eq!(store.poll("erp").await.unwrap(), Some(PollView { due_at, ..failed }));
+    drop(store);
+    let store = maker.open().await;
+    assert!(claim(&store, 2 * HOUR_MS - 1).await.is_none());
+    let permit = claim(&store, 2 * HOUR_MS).await.unwrap();
+    assert!(permit.is_told() && permit.failures() == 1);
+    assert_eq!(store.exceptions(ALL).await.unwrap().pop().unwrap().id, told);
+    let permits = (permit, claim(&store, 2 * HOUR_MS + LEASE_MS).await.unwrap());
+    let late = store.end_poll(permits.0, held_back(), NOW).await;
+    assert!(matches!(late, Err(StoreError::PollMoved { .. })), "{late:?}");
+    store.end_poll(permits.1, held_back(), NOW).await.unwrap();
 }
 
 pub(crate) async fn another_connector_begins_without_a_cursor_and_what_one_remembers_is_its_own(maker: impl Maker) {

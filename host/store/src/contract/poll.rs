@@ -56,9 +56,11 @@ pub struct PolledChange {
 pub struct PollEnd {
     /// When it is due again. One that was woken meanwhile, and did not fail, is due at once.
     pub due_at: Instant,
-    /// Why it failed; none where there was nothing.
+    /// Why it failed; none where there was nothing, or nobody was asked.
     pub failure: Option<PollFailure>,
-    /// Names what the source said where it did not fail, be it nothing or the same again.
+    /// Names what the source said where it did not fail, be it nothing or the same again; none where
+    /// nobody was asked, since the host held it back. Its failures, and what people were told of them,
+    /// are then as they were.
     pub said: Option<Digest>,
     /// Needed where people are told that it fails, or where they were told and it works again.
     pub leaf: Option<Leaf>,

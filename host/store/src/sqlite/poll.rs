@@ -120,8 +120,11 @@ pub(super) fn journal(
     Ok(outcome)
 }
 
-/// Writes down that a poll brought nothing, or failed.
+/// Writes down that a poll brought nothing, failed, or was held back.
 pub(super) fn end(tx: &Connection, permit: &PollPermit, end: &PollEnd, at: Instant) -> Result<()> {
+    if end.failure.is_none() && end.said.is_none() {
+        return put_off(tx, permit, end.due_at);
+    }
     let without_leaf = || StoreError::Failed("what people are told of a poll came without a leaf".to_owned());
     let leaf = end.leaf.as_ref().map(|leaf| rows::insert_leaf(tx, leaf)).transpose()?;
     let mut told = permit.told;
@@ -154,6 +157,17 @@ pub(super) fn end(tx: &Connection, permit: &PollPermit, end: &PollEnd, at: Insta
         .map_err(failed)?;
     held(ended, permit)?;
     end.said.map_or(Ok(()), |said| went_well(tx, permit, at, None, said))
+}
+
+/// Gives a claimed poll back as it was, but for when it is due.
+fn put_off(tx: &Connection, permit: &PollPermit, due_at: Instant) -> Result<()> {
+    let put_off = "UPDATE poll SET due_at = ?3, lease_until = 0, woken = 0
+                   WHERE id = ?1 AND epoch = ?2 AND lease_until > 0";
+    let put_off = tx
+        .prepare_cached(put_off)
+        .and_then(|mut update| update.execute(params![permit.poll, permit.epoch, due_at.0]))
+        .map_err(failed)?;
+    held(put_off, permit)
 }
 
 /// Writes down when it went well, and what its source said.
