@@ -10,12 +10,16 @@ use portreeve_pipeline::poll::PollRun;
 use portreeve_pipeline::{Clock, Deliveries};
 use portreeve_store::contract::PollView;
 
+use crate::front::commands::{refused, run};
 use crate::posted::{fetching, poll};
 use crate::support::{PurchaseOrder, Setup, TestHost};
 
 const NUMBERS: [&str; 10] = ["PO-1", "PO-2", "PO-3", "PO-4", "PO-5", "PO-6", "PO-7", "PO-8", "PO-9", "PO-10"];
 
 const PATHS: &str = "paths = [\"/api/v2.0\"]\n";
+
+/// What the demo's connector of the ERP is granted.
+const LIMITS: &str = "wall_ms = 125000";
 
 /// Seconds after which ten orders should have gone three times over.
 const SECONDS_MAX: usize = 100;
@@ -24,9 +28,11 @@ fn windowed(setup: Setup) -> Setup {
     windowed_by(setup, 10)
 }
 
-/// The same four requests in so many seconds.
+/// The same four requests in so many seconds, which are as many as a call of its connector may make.
 fn windowed_by(setup: Setup, seconds: u32) -> Setup {
-    setup.replace("portreeve.toml", PATHS, &format!("{PATHS}window = {{ requests_max = 4, seconds = {seconds} }}\n"))
+    setup
+        .replace("portreeve.toml", PATHS, &format!("{PATHS}window = {{ requests_max = 4, seconds = {seconds} }}\n"))
+        .replace("portreeve.toml", LIMITS, &format!("{LIMITS}, http_requests = 4"))
 }
 
 /// Ten orders for an ERP that takes four requests in ten seconds.
@@ -143,4 +149,33 @@ async fn two_windows_of_one_origin_are_no_configuration() {
         .append("portreeve.toml", "window = { requests_max = 5, seconds = 10 }\n");
     let error = setup.try_start().await.err().unwrap();
     assert!(format!("{error:#}").contains("it binds all plugins, so name it once"), "{error:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_one_call_may_be_too_much_for_is_no_configuration() {
+    let window = |requests: u32| {
+        let window = format!("{PATHS}window = {{ requests_max = {requests}, seconds = 60 }}\n");
+        Setup::demo().replace("portreeve.toml", PATHS, &window)
+    };
+    let granted = |requests: u32| format!("{LIMITS}, http_requests = {requests}");
+    let folder = tempfile::tempdir().unwrap();
+    let check = |setup: &Setup| {
+        let config = setup.configuration(folder.path());
+        ["route", "check", "--config", config.to_str().unwrap()].map(str::to_owned)
+    };
+
+    let narrow = window(31);
+    let sentences = [
+        "`window` of `http://127.0.0.1:9` lets 31 requests in 60 s through",
+        "one call of `erp-rest` may make 32;",
+        "allow 32 or more, or grant `erp-rest` as many as its calls need by `limits = { http_requests = … }`",
+    ];
+    refused(&check(&narrow).each_ref().map(String::as_str), &sentences).await;
+    let error = format!("{:#}", narrow.try_start().await.err().unwrap());
+    assert!(error.contains("allow 32 or more"), "{error}");
+
+    let fewer = window(31).replace("portreeve.toml", LIMITS, &granted(31));
+    for enough in [window(32), fewer] {
+        run(&check(&enough).each_ref().map(String::as_str)).await.unwrap();
+    }
 }

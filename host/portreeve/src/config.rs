@@ -27,7 +27,6 @@ use portreeve_pipeline::process::Process;
 use portreeve_pipeline::reconcile::Source;
 use portreeve_pipeline::route::{Owners, TargetTls};
 use portreeve_pipeline::sender::{KnownSender, Proof, PublicKeyFile, SigningSecret, is_client_state};
-use portreeve_pipeline::settings::Declarations;
 use portreeve_pipeline::{
     Channel, Effect, Interchanges, Origin, Poll, Reconciliation, Refunds, Routes, Senders, Subscriber, Target,
 };
@@ -37,8 +36,10 @@ use portreeve_registry::{PlatformGrant, TrustPolicy};
 use portreeve_sandbox::{ClientTls, Identity, OutTray};
 use serde::{Deserialize, Serialize};
 
+use crate::declared::Declared;
 use crate::folder::Tray;
 use crate::publisher::read_signature;
+use crate::windows;
 
 /// The main file's name.
 const HOST_FILE: &str = "portreeve.toml";
@@ -461,7 +462,7 @@ impl Files {
     /// # Errors
     /// When anything is wrong; nothing is changed by it.
     pub fn check(&self) -> anyhow::Result<Configuration> {
-        self.checked(None, &Declarations::new())
+        self.checked(None, &Declared::default())
     }
 
     /// The same for files that are to become active: a grant whose last day is over, which
@@ -470,16 +471,17 @@ impl Files {
     /// # Errors
     /// As [`Files::check`].
     pub fn check_new(&self, at: Instant) -> anyhow::Result<Configuration> {
-        self.checked(Some(at), &Declarations::new())
+        self.checked(Some(at), &Declared::default())
     }
 
-    /// The same, with what plugins say of their settings: whoever gives them others is told so. It is
-    /// asked of what is to become active alone: an earlier component that people go back to may know
-    /// other settings than the newest, and must not keep a host from starting.
+    /// The same, with what plugins say of their settings and limits: whoever gives them other settings, or
+    /// a window that one of their calls may be too much for, is told so. It is asked of what is to become
+    /// active alone: an earlier component that people go back to may know other settings than the newest,
+    /// and must not keep a host from starting.
     ///
     /// # Errors
     /// As [`Files::check`].
-    pub fn check_new_with(&self, at: Instant, declared: &Declarations) -> anyhow::Result<Configuration> {
+    pub fn check_new_with(&self, at: Instant, declared: &Declared) -> anyhow::Result<Configuration> {
         self.checked(Some(at), declared)
     }
 
@@ -491,7 +493,7 @@ impl Files {
         Ok(parse_host(&self.host)?.plugins)
     }
 
-    fn checked(&self, new_at: Option<Instant>, declared: &Declarations) -> anyhow::Result<Configuration> {
+    fn checked(&self, new_at: Option<Instant>, declared: &Declared) -> anyhow::Result<Configuration> {
         let host = parse_host(&self.host)?;
         let known = Known {
             queues: host.queues.iter().cloned().collect(),
@@ -509,7 +511,8 @@ impl Files {
             owners: host.owners.clone(),
         };
         let mut problems = host_problems(&host, &routes);
-        problems.extend(routes.setting_problems(declared).iter().map(ToString::to_string));
+        problems.extend(routes.setting_problems(&declared.settings).iter().map(ToString::to_string));
+        problems.extend(windows::too_small(&host.plugins, &routes, |plugin| declared.requests(plugin)));
         let authority = Authority::load(
             &[SourceFile { name: GRANTS_FILE, text: &self.grants }],
             &[SourceFile { name: POLICIES_FILE, text: &self.policies }],

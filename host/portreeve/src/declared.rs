@@ -1,4 +1,5 @@
-//! What the plugins of a folder of configuration say of their settings, out of its components.
+//! What the plugins of a folder of configuration say of their settings, and how many requests a call of
+//! theirs may make, out of its components.
 //!
 //! Routes are checked before anything is built, so a component that is not there is no fault
 //! here: whoever asks is told of which plugins nothing could be looked at, and trying the
@@ -11,6 +12,7 @@ use portreeve_model::{Digest, PluginName};
 use portreeve_pipeline::settings::Declarations;
 use portreeve_registry::Package;
 use portreeve_registry::file::read_component;
+use portreeve_sandbox::{LimitChoices, Limits};
 
 use crate::config::{PluginEntry, Proposed};
 
@@ -19,6 +21,8 @@ use crate::config::{PluginEntry, Proposed};
 pub struct Declared {
     /// What they declare, of those that declare anything.
     pub settings: Declarations,
+    /// The limits that they ask for.
+    limits: BTreeMap<PluginName, LimitChoices>,
     /// Those whose component is not there, or is none.
     pub unread: Vec<PluginName>,
 }
@@ -46,10 +50,17 @@ impl Declared {
         declared
     }
 
+    /// How many requests one call of a plugin may make, by what it asks for and its entry grants.
+    pub(crate) fn requests(&self, plugin: &PluginEntry) -> Option<u64> {
+        let asked = self.limits.get(&plugin.name)?;
+        Some(Limits::smallest(asked, &plugin.grant.limits).http_requests)
+    }
+
     fn add(&mut self, name: &PluginName, component: Option<&[u8]>) {
         // What is wrong with a component is said where it is tried, with its reason.
         match component.and_then(|bytes| Package::read(bytes, None).ok()) {
             Some(package) => {
+                self.limits.insert(name.clone(), package.manifest().limits);
                 let settings = package.manifest().settings.clone();
                 self.settings.extend(settings.map(|settings| (name.clone(), settings)));
             }

@@ -44,7 +44,7 @@ use crate::folder::{End, Watched};
 use crate::models::ModelFiles;
 use crate::packages::{self, Components, Kept, Packages, Transition};
 use crate::reference::{Content, LiveTables};
-use crate::{files, folder, reference};
+use crate::{files, folder, reference, windows};
 
 /// Documents in one decided batch: enough for a group commit, few enough that
 /// the first order does not wait for the last.
@@ -286,7 +286,7 @@ pub async fn activate(
         Some(before) => proposed.files.clone().following(before),
         None => proposed.files.clone(),
     };
-    let configuration = files.check_new_with(at, &Declared::proposed(proposed).settings)?;
+    let configuration = files.check_new_with(at, &Declared::proposed(proposed))?;
     let HostSection { name, origin, .. } = configuration.host.host.clone();
     if let Some(before) = &before {
         same_origin(before, &origin)?;
@@ -701,6 +701,7 @@ impl Host {
         let (settings, retention) = (configuration.host.host.clone(), configuration.host.retention);
         let tls = configuration.tls()?;
         let (entries, base) = (configuration.host.folders.clone(), configuration.folder.clone());
+        let plugins = configuration.host.plugins.clone();
         let (components, now) = (locations.kept_components(), clock.now());
         let road = Road { store: Arc::clone(&store), clock, workers, version: active.version };
         let read = |digest| components.read(digest);
@@ -708,6 +709,12 @@ impl Host {
             road.build(locations, configuration, &read, &|_, _| Occasion::Active, now)?;
         let (pipeline, registry) = (Arc::new(pipeline), Arc::new(registry));
         tracing::info!(plugins = pipeline.plugins.now().ready().count(), "the plugins are loaded");
+        // What became active before windows were held to it must not keep a host from starting.
+        let loaded = pipeline.plugins.now();
+        let requests = |plugin: &PluginEntry| Some(loaded.installed(&plugin.name)?.plugin.spec().limits.http_requests);
+        for problem in windows::too_small(&plugins, &pipeline.routes, requests) {
+            tracing::warn!("{problem}");
+        }
 
         let key = locations.signing_key(store.as_ref(), &settings.origin).await?;
         let verifier = key.verifier();

@@ -38,4 +38,6 @@ pub mod reference;
 
 pub mod source_tree;
 
+mod windows;
+
 pub mod standins;

@@ -221,6 +221,15 @@ impl CredentialEntry {
         matches!(self, Self::Oauth2 { token_url, .. } if Asked::read(token_url).is_ok_and(|asked| asked.origin.is_https()))
     }
 
+    /// How many requests to an origin the host may have to make by itself before one to a target at `of`
+    /// goes with this credential: for a token, and for a session.
+    #[must_use]
+    pub fn own_requests(&self, of: &Origin, origin: &Origin) -> u64 {
+        let has_token = self.token_origin().as_ref() == Some(origin);
+        let has_session = self.csrf().is_some() && of == origin;
+        u64::from(has_token).saturating_add(u64::from(has_session))
+    }
+
     /// Where its tokens are asked for, where it has any.
     fn token_origin(&self) -> Option<Origin> {
         let Self::Oauth2 { token_url, .. } = self else { return None };

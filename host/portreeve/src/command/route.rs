@@ -74,8 +74,9 @@ fn told(consumer: &Consumer<'_>) -> String {
 
 fn check(config: &Path, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let files = Files::read(config)?;
-    let Declared { settings, unread } = Declared::in_folder(config, &files.plugins()?);
-    let configuration = files.check_new_with(SystemClock.now(), &settings)?;
+    let declared = Declared::in_folder(config, &files.plugins()?);
+    let configuration = files.check_new_with(SystemClock.now(), &declared)?;
+    let unread = declared.unread;
     let Routes { channels, targets, subscribers, .. } = &configuration.routes;
     let (channels, subscribers) = (channels.len(), subscribers.len());
     // Each subscriber is a target as well, and is counted once.
