@@ -5,14 +5,16 @@
 use std::sync::Arc;
 
 use portreeve::standins::Mischief;
-use portreeve_model::ExceptionKind;
+use portreeve_api::package::{Act, Lifecycle};
+use portreeve_model::{Digest, ExceptionKind};
 use portreeve_pipeline::poll::PollRun;
 use portreeve_pipeline::{Clock, Deliveries};
 use portreeve_store::contract::PollView;
 
 use crate::front::commands::{refused, run};
+use crate::packages::{changed, name};
 use crate::posted::{fetching, poll};
-use crate::support::{PurchaseOrder, Setup, TestHost};
+use crate::support::{PurchaseOrder, Setup, TestHost, sign};
 
 const NUMBERS: [&str; 10] = ["PO-1", "PO-2", "PO-3", "PO-4", "PO-5", "PO-6", "PO-7", "PO-8", "PO-9", "PO-10"];
 
@@ -178,4 +180,22 @@ async fn a_window_that_one_call_may_be_too_much_for_is_no_configuration() {
     for enough in [window(32), fewer] {
         run(&check(&enough).each_ref().map(String::as_str)).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_whose_calls_may_be_too_much_for_a_window_is_not_staged() {
+    let window = format!("{PATHS}window = {{ requests_max = 32, seconds = 60 }}\n");
+    let host = Setup::demo().replace("portreeve.toml", PATHS, &window).start().await;
+    let packages = &host.host.packages;
+    let stage = async |version: &str, requests: u32| {
+        let (version, limits) = (format!("version = \"{version}\""), format!("[limits]\nhttp_requests = {requests}"));
+        let bytes = changed("erp-rest", &[("version = \"0.1.0\"", &version), ("[limits]", &limits)]);
+        packages.install(&bytes, Some(&sign(&bytes)), "ops").await.unwrap();
+        let http = "http = [\"GET\", \"POST\", \"PATCH\", \"DELETE\"]";
+        let grant = Some(format!("{http}\nlimits = {{ wall_ms = 125000, http_requests = {requests} }}"));
+        packages.act(&name("erp-rest"), Act::Stage { component: Digest::of(&bytes), grant }, "ops").await
+    };
+    let told = stage("0.2.0", 33).await.unwrap_err().to_string();
+    assert!(told.contains("one call of `erp-rest` may make 33;") && told.contains("allow 33 or more"), "{told}");
+    assert_eq!(stage("0.3.0", 32).await.unwrap().state, "staged");
 }

@@ -36,6 +36,7 @@ use portreeve_record::{Leaf, LeafBody};
 use portreeve_registry::{
     Installed, Occasion, Package, PlatformGrant, Registry, TrustPolicy, Trusted, Untrusted, growth,
 };
+use portreeve_sandbox::Limits;
 use portreeve_store::contract::{NewPackage, PackageChange};
 use portreeve_store::{Store, StoreError};
 use tokio::sync::Mutex;
@@ -45,6 +46,7 @@ pub use self::rows::rows_in_folder;
 use self::rows::{ACTIVE, quarantined, rows};
 use crate::config::{Configuration, Files, PluginEntry, TRUST_FILE, read_grant};
 use crate::models::ModelFiles;
+use crate::windows;
 
 /// Leaves without an index that a start looks at for the time of the last entry: more than a
 /// host that died can have left between two rounds of the sequencer.
@@ -245,6 +247,7 @@ impl Packages {
         let grown = self.grown(&base, name, &package, given.as_ref())?;
         let kept = given.as_ref().map(toml::to_string).transpose().map_err(internal)?;
         let grant = given.unwrap_or_else(|| base.configuration.grant(entry));
+        self.fits_its_windows(&base, name, &package, &grant)?;
         let leaf = self.leaf(name, digest, PackageStep::Staged, Some(base.version), trusted.signers(), Some(who))?;
         let installed = self.load(name, package, trusted, component, grant).await?;
         let tried = BTreeMap::from([(name.clone(), Slot::Ready(Arc::new(installed)))]);
@@ -634,6 +637,26 @@ impl Packages {
             package.manifest().plugin.version,
             problems.join("; ")
         )))
+    }
+
+    /// Check: the windows of where it goes have room for one call of it. One that was too small for the
+    /// component before is nobody's news.
+    fn fits_its_windows(
+        &self,
+        base: &Base,
+        name: &PluginName,
+        package: &Package,
+        grant: &PlatformGrant,
+    ) -> Result<(), Refusal> {
+        let of_a_call = Limits::smallest(&package.manifest().limits, &grant.limits).http_requests;
+        let active = self.pipeline.plugins.now();
+        let before = active.installed(name).map(|installed| installed.plugin.spec().limits.http_requests);
+        if before.is_some_and(|before| of_a_call <= before) {
+            return Ok(());
+        }
+        let requests = |plugin: &PluginEntry| (plugin.name == *name).then_some(of_a_call);
+        let problems = windows::too_small(&base.configuration.host.plugins, &self.pipeline.routes, requests);
+        if problems.is_empty() { Ok(()) } else { Err(Refusal::Refused(problems.join("; "))) }
     }
 
     /// What a package asks for beyond the one that is active.
