@@ -130,6 +130,8 @@ mod levels;
 
 mod posting;
 
+mod payments;
+
 mod process;
 
 mod ahead;

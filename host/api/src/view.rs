@@ -368,6 +368,8 @@ pub struct CourseMoney {
     currency: String,
     /// Invoices less credit memos.
     invoiced_minor: String,
+    /// What is invoiced, and not paid or paid back again; 0 where more is paid than that.
+    open_minor: String,
     /// Settled payments.
     paid_minor: String,
     /// Refunds.
@@ -653,6 +655,7 @@ impl CourseMoney {
         Self {
             currency: money.currency.to_string(),
             invoiced_minor: money.invoiced_minor.to_string(),
+            open_minor: money.open_minor().to_string(),
             paid_minor: money.paid_minor.to_string(),
             refunded_minor: money.refunded_minor.to_string(),
         }

@@ -29,9 +29,10 @@ use portreeve_model::event::{Refund, Settlement};
 use portreeve_model::strict::{LoadErrors, SourceFile};
 use portreeve_model::{Digest, Event, Order, ProcessState};
 
+use self::definition::PartPayments;
 pub use self::definition::{Process, said_by_systems};
 pub(crate) use self::progress::LESS_THAN_LEFT;
-pub use self::progress::{Concern, LineProgress, MoneyProgress, Progress, RefundRecord, SAID_MAX};
+pub use self::progress::{Concern, InvoiceProgress, LineProgress, MoneyProgress, Progress, RefundRecord, SAID_MAX};
 use self::progress::{Trouble, said_as};
 
 /// The standard process, as its file.
@@ -139,6 +140,15 @@ impl Process {
         after.state = after.follows();
         concerns.extend(self.unforeseen(before.state, after.state, event.name()).filter(|_| !is_agreed));
         Step::Applied { after, concerns: one_of_each(concerns) }
+    }
+
+    /// What is wrong with all that was said of an order so far, though each part of it counts.
+    #[must_use]
+    pub fn contradiction(&self, progress: &Progress) -> Option<Concern> {
+        match self.part_payments {
+            PartPayments::Told => progress.contradiction().or_else(|| progress.paid_short()),
+            PartPayments::Expected => progress.contradiction(),
+        }
     }
 
     /// Whether such an event may lead an order from one state to another.

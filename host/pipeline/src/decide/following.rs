@@ -144,7 +144,7 @@ impl Pipeline {
             Err(concern) => return Ok(Err(concern)),
         };
         // Nobody was told of what is only wrong since it was refused.
-        let known = progress.contradiction();
+        let known = self.process.contradiction(&progress);
         if state == OrderState::Refused {
             progress.was_refused();
         }
@@ -227,7 +227,7 @@ pub(crate) fn follow(
     }
     course.keep(outcome, &mut followed);
     if followed.drops || !followed.moved.is_empty() {
-        let (wrong_before, wrong_now) = (course.known.take(), course.progress.contradiction());
+        let (wrong_before, wrong_now) = (course.known.take(), process.contradiction(&course.progress));
         if wrong_now != wrong_before {
             followed.settled.extend(wrong_before.map(|concern| concern.code));
             followed.worry(event, None, true, wrong_now.clone());

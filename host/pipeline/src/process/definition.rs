@@ -3,6 +3,7 @@
 //! ```toml
 //! unshipped = ["freight"]           # items that are invoiced and never shipped
 //! warehouse_decides = ["backorder"] # what its code says of a short line and nobody has to agree to
+//! part_payments = "told"            # or "expected": whether people hear of a payment that is too small
 //!
 //! [[transition]]
 //! event = "shipment.confirmed"      # or `host = "release"`, what the host decides
@@ -50,8 +51,22 @@ pub struct Process {
     pub(super) unshipped: Vec<String>,
     /// What the warehouse's code decides about a line that it ships short; anything else is for people.
     pub(super) warehouse_decides: Vec<ShortReason>,
+    /// Whether people hear of a payment that leaves something open.
+    pub(super) part_payments: PartPayments,
     digest: Digest,
 }
+
+/// What a payment is that leaves some of what is invoiced open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PartPayments {
+    /// Too small, and people hear of it.
+    Told,
+    /// A part, as is agreed: the rest is still to come.
+    Expected,
+}
+
+/// Those, by the words of the file.
+const PART_PAYMENTS: [(&str, PartPayments); 2] = [("told", PartPayments::Told), ("expected", PartPayments::Expected)];
 
 /// What may become of the rest of a short line, by the words of the file.
 const SHORT: [(&str, ShortReason); 3] = [
@@ -162,8 +177,12 @@ fn read_file(file: SourceFile<'_>, problems: &mut Problems) -> Option<Process> {
     let unshipped = root.list("unshipped", "the number of an item", problems, text);
     let words = one_of(SHORT.iter().map(|(word, _)| *word));
     let warehouse_decides = root.list("warehouse_decides", &words, problems, |value| choice(value, &SHORT));
+    let words = one_of(PART_PAYMENTS.iter().map(|(word, _)| *word));
+    let part_payments = root.optional("part_payments", &words, problems, |value| choice(value, &PART_PAYMENTS));
+    let (events, host) = (BTreeMap::new(), BTreeMap::new());
+    let part_payments = part_payments.unwrap_or(PartPayments::Told);
     let digest = Digest::of(file.text.as_bytes());
-    let mut process = Process { events: BTreeMap::new(), host: BTreeMap::new(), unshipped, warehouse_decides, digest };
+    let mut process = Process { events, host, unshipped, warehouse_decides, part_payments, digest };
     for mut table in root.tables("transition", problems) {
         read_transition(&mut table, &mut process, problems);
         table.finish(problems);

@@ -16,6 +16,8 @@
 
 mod agreed;
 
+mod paying;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_model::event::{
@@ -29,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use super::Process;
 
 pub(crate) use self::agreed::LESS_THAN_LEFT;
+pub use self::paying::InvoiceProgress;
 
 /// Things that were said about one order and are remembered, so that the same thing said
 /// again has no effect. A system that never comes to an end would grow every later record.
@@ -128,6 +131,9 @@ pub struct MoneyProgress {
     /// Refunds that the host decided on and that are not among those yet, by their numbers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refunding: BTreeMap<String, RefundRecord>,
+    /// Its invoices and credit memos, by number; those that an earlier version counted are not among them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub invoices: BTreeMap<String, InvoiceProgress>,
 }
 
 /// A refund that the host decided on.
@@ -198,6 +204,7 @@ impl Progress {
             refunded_minor: 0,
             refunded_for_goods_minor: 0,
             refunding: BTreeMap::new(),
+            invoices: BTreeMap::new(),
         };
         let (said, refunded_returns) = (BTreeMap::new(), BTreeSet::new());
         Ok(Self { state, lines, money, said, refunded_returns, cancelling: false, refused: false })
@@ -346,6 +353,7 @@ impl Progress {
             line.invoiced = line.add(line.invoiced, count, left, &said.line_number, "shipped and not invoiced")?;
         }
         self.money.invoiced_minor = more(self.money.invoiced_minor, total)?;
+        self.bills(invoice, total)?;
         Ok(Vec::new())
     }
 
@@ -368,11 +376,14 @@ impl Progress {
         }
         self.money.invoiced_minor = more(self.money.invoiced_minor, total)?;
         self.money.credited_minor = more(self.money.credited_minor, total.saturating_neg())?;
+        self.bills(memo, total)?;
         Ok(Vec::new())
     }
 
     fn paid(&mut self, settlement: &Settlement) -> Moved {
-        self.money.paid_minor = more(self.money.paid_minor, self.amount(settlement.amount)?)?;
+        let amount = self.amount(settlement.amount)?;
+        self.money.paid_minor = more(self.money.paid_minor, amount)?;
+        self.pays(settlement, amount)?;
         Ok(Vec::new())
     }
 

@@ -4,6 +4,8 @@
 
 mod agreed;
 
+mod paying;
+
 use std::collections::BTreeSet;
 
 use portreeve_model::event::{

@@ -194,10 +194,11 @@ fn tell_course(found: &ProgressView, progress: Option<&Progress>, output: &mut O
     let MoneyProgress { currency, invoiced_minor, paid_minor, refunded_minor, .. } = progress.money;
     let money = |minor| Money { minor, currency };
     output.line(&format!(
-        "    invoiced {}, paid {}, refunded {}",
+        "    invoiced {}, paid {}, refunded {}, open {}",
         money(invoiced_minor),
         money(paid_minor),
-        money(refunded_minor)
+        money(refunded_minor),
+        money(progress.money.open_minor())
     ))
 }
 

@@ -1,0 +1,105 @@
+//! Payments that are too small: which of them people hear of, and when that is over.
+
+use super::*;
+
+fn shipped_and_invoiced() -> Vec<Event> {
+    vec![accepted(), confirmed("S-1", [10, 4]), invoice("I-1", [10, 4], 1_400)]
+}
+
+/// What is found by the standard process after these events; nothing where nothing is wrong.
+fn found(events: &[Event]) -> Option<String> {
+    by(STANDARD, events).map(|concern| concern.found)
+}
+
+fn by(process: &str, events: &[Event]) -> Option<Concern> {
+    let process = Process::load(&SourceFile { name: "process.toml", text: process }).unwrap();
+    process.contradiction(&after(events).0)
+}
+
+fn with(more: &[Event]) -> Vec<Event> {
+    [shipped_and_invoiced().as_slice(), more].concat()
+}
+
+#[test]
+fn a_payment_that_is_too_small_is_told_with_what_is_open_until_the_rest_comes() {
+    let short = with(&[paid("P-1", Some("I-1"), 1_000)]);
+    let concern = by(STANDARD, &short).unwrap();
+    assert_eq!((concern.code, state(&short)), ("paid-too-little", ProcessState::Invoiced));
+    assert_eq!(concern.found, "10.00 USD paid of invoice `I-1` and 4.00 USD open");
+    assert!(concern.expected.starts_with("14.00 USD, which is invoiced"), "{}", concern.expected);
+    assert_eq!(after(&short).0.money.open_minor(), 400);
+
+    let less_short = with(&[paid("P-1", Some("I-1"), 1_000), paid("P-2", Some("I-1"), 300)]);
+    assert_eq!(found(&less_short).unwrap(), "13.00 USD paid of invoice `I-1` and 1.00 USD open");
+    let whole = [less_short.as_slice(), &[paid("P-3", Some("I-1"), 100)]].concat();
+    assert_eq!((found(&whole), state(&whole)), (None, ProcessState::Settled));
+    assert_eq!(after(&whole).0.money.open_minor(), 0);
+    // A credit memo for the rest ends it, too.
+    let credited = [short.as_slice(), &[memo("M-1", "I-1", [0, 0], -400)]].concat();
+    assert_eq!((found(&credited), state(&credited)), (None, ProcessState::Settled));
+}
+
+#[test]
+fn a_payment_on_account_is_too_small_when_all_that_left_is_invoiced_and_more_than_it() {
+    assert_eq!(found(&with(&[])), None, "nobody has paid yet, and it need not be due");
+    let of_order = Some("10.00 USD paid of the order and 4.00 USD open".to_owned());
+    assert_eq!(found(&with(&[paid("P-1", None, 1_000)])), of_order);
+    // So is one for an invoice that nobody has posted.
+    assert_eq!(found(&with(&[paid("P-1", Some("I-7"), 1_000)])), of_order);
+    let two = with(&[paid("P-1", Some("I-1"), 1_000), paid("P-2", None, 400)]);
+    assert_eq!((found(&two), state(&two)), (None, ProcessState::Settled), "together they are enough");
+    let prepaid = [accepted(), paid("P-1", None, 1_000), confirmed("S-1", [5, 0]), invoice("I-1", [5, 0], 500)];
+    assert_eq!(found(&prepaid), None);
+
+    // What a dispute takes back is open again.
+    let disputed = with(&[paid("P-1", None, 1_400), paid("D-1", None, -1_400)]);
+    assert_eq!(found(&disputed).unwrap(), "0.00 USD paid of the order and 14.00 USD open");
+    // What is paid back is no payment that is missing, though it is open until it is credited.
+    let refunded = with(&[paid("P-1", None, 1_400), refund("F-1", RefundCause::PriceCorrection, None, 100)]);
+    assert_eq!((found(&refunded), state(&refunded)), (None, ProcessState::Invoiced));
+    assert_eq!(after(&refunded).0.money.open_minor(), 100);
+}
+
+#[test]
+fn an_invoice_that_is_paid_is_no_payment_too_small_for_the_next_one() {
+    let mut said = vec![accepted(), confirmed("S-1", [5, 0]), invoice("I-1", [5, 0], 500)];
+    said.push(paid("P-1", Some("I-1"), 400));
+    assert_eq!(state(&said), ProcessState::PartShipped);
+    assert_eq!(found(&said).unwrap(), "4.00 USD paid of invoice `I-1` and 1.00 USD open", "at once, as it is named");
+    said.push(paid("P-2", Some("I-1"), 100));
+    assert_eq!(found(&said), None);
+    said.extend([confirmed("S-2", [5, 4]), invoice("I-2", [5, 4], 900)]);
+    assert_eq!((found(&said), state(&said)), (None, ProcessState::Invoiced), "of the second nothing is paid yet");
+    said.push(paid("P-3", Some("I-2"), 899));
+    assert_eq!(found(&said).unwrap(), "8.99 USD paid of invoice `I-2` and 0.01 USD open");
+    // The payment is heard before what it is for.
+    said.swap(2, 3);
+    assert_eq!(found(&said).unwrap(), "8.99 USD paid of invoice `I-2` and 0.01 USD open");
+}
+
+#[test]
+fn where_parts_are_agreed_nobody_is_told_of_one_and_the_word_has_to_be_one_that_is_there() {
+    let short = with(&[paid("P-1", Some("I-1"), 1_000)]);
+    let too_much = with(&[paid("P-1", Some("I-1"), 1_500)]);
+    let expected = STANDARD.replace("part_payments = \"told\"", "part_payments = \"expected\"");
+    let unsaid = STANDARD.replace("part_payments = \"told\"", "");
+    assert!(expected != STANDARD && unsaid != STANDARD);
+    let codes = |process: &str| [&short, &too_much].map(|said| by(process, said).map(|concern| concern.code));
+    assert_eq!(codes(expected.as_str()), [None, Some("paid-too-much")]);
+    assert_eq!(codes(unsaid.as_str()), [Some("paid-too-little"), Some("paid-too-much")]);
+    let wrong = STANDARD.replace("part_payments = \"told\"", "part_payments = \"sometimes\"");
+    let error = Process::load(&SourceFile { name: "process.toml", text: &wrong }).unwrap_err().to_string();
+    assert!(error.contains("`part_payments` is `sometimes`; expected one of `told`, `expected`"), "{error}");
+}
+
+#[test]
+fn invoices_that_an_earlier_version_counted_are_paid_on_account() {
+    let mut before = after(&shipped_and_invoiced()).0;
+    before.money.invoices.clear();
+    let text = serde_json::to_string(&before).unwrap();
+    assert!(!text.contains("invoices"), "{text}");
+    let before: Progress = serde_json::from_str(&text).unwrap();
+    let process = Process::standard().unwrap();
+    let Step::Applied { after, .. } = apply(&process, &before, &paid("P-1", Some("I-1"), 1_000)) else { panic!() };
+    assert_eq!(process.contradiction(&after).unwrap().found, "10.00 USD paid of the order and 4.00 USD open");
+}
