@@ -1,12 +1,13 @@
 //! Payments that do not match what is invoiced: too small, in another currency, for what nobody
 //! invoiced or nobody ordered; and what a payer advises of one that is still to come.
 
-use portreeve_model::{OrderId, ProcessState};
+use portreeve_model::{ExceptionAction, OrderId, ProcessState};
 use portreeve_pipeline::rederive::Rederived;
+use portreeve_store::contract::{EventOutcome, OrderEventKind, OrderName};
 use serde_json::{Value, json};
 
-use crate::process::{accepted, confirmed, invoice, paid, released, told, with_systems};
-use crate::support::{Setup, TestHost};
+use crate::process::{accepted, confirmed, invoice, paid, released, tell, told, with_systems};
+use crate::support::{Setup, TestHost, exceptions};
 
 /// Ten boxes at 18.40.
 const WHOLE: i64 = 18_400;
@@ -122,4 +123,187 @@ async fn a_payment_before_any_invoice_is_kept_and_is_a_persons_only_where_the_in
         told(&host, &[invoice(order, "I-1", 10)]).await;
         assert_eq!(host.codes().await, code.into_iter().collect::<Vec<_>>(), "{amount}");
     }
+}
+
+// --- what a payer advises ---
+
+/// Customers on the EDI channel advise of their payments as well.
+fn with_advices(says: &str) -> Setup {
+    let documents = "documents = { \"x12/850\" = \"x12-orders\" }";
+    let both = format!("{says}documents = {{ \"x12/850\" = \"x12-orders\", \"x12/820\" = \"x12-remittance\" }}");
+    with_systems(Setup::demo()).blindfolded("x12-remittance").replace("portreeve.toml", documents, &both).replace(
+        "portreeve.toml",
+        "{ currency = \"USD\" }",
+        "{ currency = \"USD\", sets = \"850,820\" }",
+    )
+}
+
+async fn advised() -> TestHost {
+    with_advices("says = [\"remittance.received\"]\n").start().await
+}
+
+/// An 820 of this payment.
+fn advice(control: u32, reference: &str, amount: &str, details: &[&str]) -> Vec<u8> {
+    let head = [format!("BPR*I*{amount}*C*ACH************20260401"), format!("TRN*1*{reference}")];
+    let segments: Vec<&str> = head.iter().map(String::as_str).chain(details.iter().copied()).collect();
+    let count = segments.len() + 2;
+    let set: String = segments.iter().map(|segment| format!("{segment}~\n")).collect();
+    format!(
+        "ISA*00*          *00*          *ZZ*C1002          *ZZ*PORTREEVE      *260302*0800*U*00401*{control:09}*0*P*>~\n\
+         GS*RA*C1002*PORTREEVE*20260302*0800*{control}*X*004010~\nST*820*0001~\n{set}SE*{count}*0001~\n\
+         GE*1*{control}~\nIEA*1*{control:09}~\n"
+    )
+    .into_bytes()
+}
+
+async fn hears(host: &TestHost, advice: &[u8]) {
+    assert_eq!(host.send_edi(advice).await.unwrap().reply.status, 200);
+    // The second time for what the host says of its own.
+    host.decide_all().await;
+    host.decide_all().await;
+}
+
+/// What came of the advices in an order's story.
+async fn of_advices(host: &TestHost, order: OrderId) -> Vec<EventOutcome> {
+    let events = host.store.order_trail(order).await.unwrap().unwrap().events;
+    let advices = events.iter().filter(|event| event.kind == OrderEventKind::RemittanceReceived);
+    advices.map(|event| event.outcome).collect()
+}
+
+async fn advised_minor(host: &TestHost, order: OrderId, invoice: &str) -> i64 {
+    host.progress(order).await.money.invoices[invoice].advised_minor
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_820_of_what_is_invoiced_stands_in_its_orders_story_settles_nothing_and_asks_nobody() {
+    let host = advised().await;
+    let order = invoiced(&host).await;
+    let of_order = advice(901, "R-1", "184.00", &["RMR*IV*I-1**184.00"]);
+    hears(&host, &of_order).await;
+    assert_eq!(host.codes().await, Vec::<String>::new());
+    assert_eq!(of_advices(&host, order).await, [EventOutcome::Applied]);
+    assert_eq!(host.process_state(order).await, Some(ProcessState::Invoiced), "the money is the bank's word");
+    assert_eq!(advised_minor(&host, order, "I-1").await, WHOLE);
+    assert_eq!(host.progress(order).await.money.open_minor(), WHOLE);
+
+    // The payer sends it once more, and the bank says that the money is here.
+    hears(&host, &advice(902, "R-1", "184.00", &["RMR*IV*I-1**184.00"])).await;
+    told(&host, &[paid(order, "P-1", "I-1", WHOLE)]).await;
+    assert_eq!((host.process_state(order).await, host.codes().await), (Some(ProcessState::Settled), Vec::new()));
+    assert_eq!(advised_minor(&host, order, "I-1").await, WHOLE, "once");
+    assert!(matches!(host.rederive(order).await.unwrap(), Rederived::Same(compared) if compared.events >= 5));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_820_over_several_orders_is_told_of_each_of_them_however_they_are_decided() {
+    for batch in [1, 64] {
+        let host = advised().await;
+        let mut orders = Vec::new();
+        for number in ["PO-1", "PO-2", "PO-3"] {
+            let order = released(&host, number).await;
+            told(&host, &[accepted(order), confirmed(order, "S-1", 10)]).await;
+            orders.push(order);
+        }
+        // The invoices are decided with the advice, where that is decided with others.
+        for (order, number) in orders.iter().zip(["I-1", "I-2", "I-3"]) {
+            tell(&host, &invoice(*order, number, 10)).await;
+        }
+        let details = ["RMR*IV*I-1**184.00", "RMR*IV*I-2**184.00", "RMR*IV*I-3**180.00", "ADX*-4*59"];
+        host.send_edi(&advice(901, "R-1", "548.00", &details)).await.unwrap();
+        for _ in 0..3 {
+            host.decide_in_batches(batch).await;
+        }
+        for (order, (number, minor)) in orders.iter().zip([("I-1", WHOLE), ("I-2", WHOLE), ("I-3", 18_000)]) {
+            assert_eq!(of_advices(&host, *order).await, [EventOutcome::Applied], "{number} in batches of {batch}");
+            assert_eq!(advised_minor(&host, *order, number).await, minor);
+        }
+        let exceptions = host.exceptions().await;
+        assert_eq!(exceptions.len(), 1, "only of the one that differs: {exceptions:?}");
+        let (told, words) = (&exceptions[0], "180.00 USD of invoice `I-3` advised by `R-1`");
+        assert_eq!((told.code.as_str(), told.order), ("advised-otherwise", Some(orders[2])));
+        assert!(told.detail.contains(words) && told.detail.contains("-4.00 USD (59)"), "{}", told.detail);
+        assert_eq!(told.queue, "integration", "that of the channel by which it came");
+
+        let host = host.restart().await;
+        for order in orders {
+            assert!(matches!(host.rederive(order).await.unwrap(), Rederived::Same(compared) if compared.events == 4));
+        }
+        host.verify().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_820_that_differs_from_what_is_invoiced_is_a_persons_with_both_amounts() {
+    for (amount, details, words) in [
+        ("174.00", &["RMR*IV*I-1**174.00"][..], "174.00 USD of invoice `I-1` advised by `R-1`,"),
+        (
+            "174.00",
+            &["RMR*IV*I-1**174.00", "ADX*-10*59"][..],
+            "with an adjustment of -10.00 USD (59), expected 184.00 USD",
+        ),
+        ("194.00", &["RMR*IV*I-1**194.00"][..], "expected 184.00 USD, which is invoiced: agree with the payer"),
+    ] {
+        let host = advised().await;
+        let order = invoiced(&host).await;
+        hears(&host, &advice(901, "R-1", amount, details)).await;
+        let told = host.exceptions().await;
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!((told[0].code.as_str(), told[0].order), ("advised-otherwise", Some(order)));
+        assert!(told[0].detail.contains(words), "{}", told[0].detail);
+        // It is on record all the same.
+        assert_eq!(of_advices(&host, order).await, [EventOutcome::Applied]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_820_of_an_invoice_that_nobody_has_is_a_persons_as_a_whole_until_it_is_posted() {
+    let host = advised().await;
+    let order = invoiced(&host).await;
+    let other = released(&host, "PO-2").await;
+    told(&host, &[accepted(other), confirmed(other, "S-1", 10)]).await;
+    hears(&host, &advice(901, "R-1", "368.00", &["RMR*IV*I-1**184.00", "RMR*IV*I-2**184.00"])).await;
+    let unknown = host.exceptions().await.remove(0);
+    assert_eq!((unknown.code.as_str(), unknown.order), ("unknown-invoice", None));
+    assert!(
+        unknown.detail.contains("found an advice `R-1` of invoice `I-2`, which no order has"),
+        "{}",
+        unknown.detail
+    );
+    assert!(of_advices(&host, order).await.is_empty(), "nothing of it counts");
+
+    told(&host, &[invoice(other, "I-2", 10)]).await;
+    exceptions::decide(&host, &host.ops().await, unknown.id, ExceptionAction::Retry).await.unwrap();
+    host.decide_all().await;
+    host.decide_all().await;
+    assert_eq!(host.codes().await, Vec::<String>::new());
+    for (order, number) in [(order, "I-1"), (other, "I-2")] {
+        assert_eq!(
+            (of_advices(&host, order).await, advised_minor(&host, order, number).await),
+            (vec![EventOutcome::Applied], WHOLE)
+        );
+    }
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_820_that_two_orders_may_be_meant_by_or_that_its_channel_may_not_say_moves_nothing() {
+    let host = advised().await;
+    let order = invoiced(&host).await;
+    let other = released(&host, "PO-2").await;
+    told(&host, &[accepted(other), confirmed(other, "S-1", 10), invoice(other, "I-1", 10)]).await;
+    let whole = advice(901, "R-1", "184.00", &["RMR*IV*I-1**184.00"]);
+    hears(&host, &whole).await;
+    assert_eq!(host.codes().await, ["ambiguous-invoice"]);
+    for order in [order, other] {
+        assert!(of_advices(&host, order).await.is_empty());
+    }
+
+    let host = with_advices("").start().await;
+    let order = invoiced(&host).await;
+    hears(&host, &whole).await;
+    assert_eq!((host.codes().await, of_advices(&host, order).await.len()), (vec!["may-not-say".to_owned()], 0));
+    // Where nobody may advise, no invoice is a name of its order.
+    let name = OrderName::Invoice { number: "I-1".to_owned() };
+    assert_eq!(host.store.orders_named(vec![name]).await.unwrap(), vec![Vec::<OrderId>::new()]);
 }

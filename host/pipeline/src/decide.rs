@@ -13,6 +13,8 @@
 
 mod acknowledging;
 
+mod advised;
+
 mod ahead;
 
 mod reading;
@@ -382,9 +384,17 @@ impl Pipeline {
     }
 
     fn queue(&self, document: &Journaled) -> &str {
-        if OwnChannel::has(document.channel()) {
-            let target = self.routes.target(document.sender().as_str());
-            return target.map_or("integration", |target| target.exception_queue.as_str());
+        if let Some(own) = OwnChannel::of(document.channel()) {
+            let by = document.sender().as_str();
+            // What is said of several orders is a matter of the channel by which it came.
+            let said_on = self.routes.channels.iter().find(|said_on| said_on.id.as_str() == by);
+            let queue = match own {
+                OwnChannel::Advices => said_on.map(|said_on| said_on.exception_queue.as_str()),
+                OwnChannel::Receipts | OwnChannel::Refunds | OwnChannel::Rejections | OwnChannel::Agreements => {
+                    self.routes.target(by).map(|target| target.exception_queue.as_str())
+                }
+            };
+            return queue.unwrap_or("integration");
         }
         self.routes.channel(document.channel()).map_or("integration", |channel| channel.exception_queue.as_str())
     }

@@ -283,6 +283,7 @@ pub(crate) fn number(event: &Event) -> Option<&str> {
         Event::PaymentSettled(settlement) => Some(&settlement.payment_reference),
         Event::ReturnRequested(goods) | Event::ReturnReceived(goods) => Some(&goods.return_number),
         Event::RefundIssued(refund) => Some(&refund.refund_number),
+        Event::RemittanceReceived(advice) => Some(&advice.reference),
         _ => None,
     }
 }

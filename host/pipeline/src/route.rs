@@ -41,11 +41,13 @@ pub enum OwnChannel {
     Rejections,
     /// What orders are to be by the changes that people accepted.
     Agreements,
+    /// What an advice of a payment says of each further order that it is for.
+    Advices,
 }
 
 impl OwnChannel {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Receipts, Self::Refunds, Self::Rejections, Self::Agreements];
+    pub const ALL: [Self; 5] = [Self::Receipts, Self::Refunds, Self::Rejections, Self::Agreements, Self::Advices];
 
     /// Its id.
     #[must_use]
@@ -55,6 +57,7 @@ impl OwnChannel {
             Self::Refunds => "refunds",
             Self::Rejections => "rejections",
             Self::Agreements => "agreements",
+            Self::Advices => "advices",
         }
     }
 
@@ -66,6 +69,7 @@ impl OwnChannel {
             Self::Refunds => "portreeve/refund",
             Self::Rejections => "portreeve/rejection",
             Self::Agreements => "portreeve/agreement",
+            Self::Advices => "portreeve/advice",
         }
     }
 
@@ -76,6 +80,7 @@ impl OwnChannel {
             Self::Refunds => "refunds that the host decides on",
             Self::Rejections => "orders that people reject",
             Self::Agreements => "changes of orders that people accept",
+            Self::Advices => "what one advice of a payment says of several orders",
         }
     }
 
@@ -86,6 +91,7 @@ impl OwnChannel {
             Self::Refunds => event == OrderEventKind::RefundIssued,
             Self::Rejections => event == OrderEventKind::Rejected,
             Self::Agreements => event == OrderEventKind::Changed,
+            Self::Advices => event == OrderEventKind::RemittanceReceived,
         }
     }
 
@@ -93,12 +99,6 @@ impl OwnChannel {
     #[must_use]
     pub fn of(channel: &ChannelId) -> Option<Self> {
         Self::ALL.into_iter().find(|own| own.as_str() == channel.as_str())
-    }
-
-    /// Whether a channel is one of these.
-    #[must_use]
-    pub fn has(channel: &ChannelId) -> bool {
-        Self::of(channel).is_some()
     }
 }
 
@@ -802,6 +802,11 @@ impl Routes {
         // What people rejected no system had: it is cancelled before and afterwards.
         let is_peoples = effect.on == OrderEventKind::Rejected.as_str() && effect.is_of_refused();
         is_peoples || is_answer(&effect.on) || held::is_of_hold(&effect.on) || self.is_heard(&effect.on)
+    }
+
+    /// Whether some channel may advise of payments: then orders are found by their invoices.
+    pub(crate) fn finds_by_invoice(&self) -> bool {
+        self.is_heard(OrderEventKind::RemittanceReceived.as_str())
     }
 
     /// Whether somebody else than people at this host may say this of an order.

@@ -220,7 +220,9 @@ pub(crate) fn follow(
     if outcome == EventOutcome::Applied {
         course.catch_up(process, paying, &mut followed);
     }
-    let is_settled = !followed.moved.is_empty() && course.early.is_empty();
+    // An advice moves no money, and may be the host's to tell of other orders with it.
+    let moves_money = !matches!(event, Event::RemittanceReceived(_));
+    let is_settled = moves_money && !followed.moved.is_empty() && course.early.is_empty();
     if let Some(refund) = is_settled.then(|| (paying.decides)(&course.progress)).flatten() {
         course.progress.refunds(refund.clone());
         followed.record.refund = Some(refund);

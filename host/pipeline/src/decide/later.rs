@@ -2,6 +2,9 @@
 //! be at all; by a warehouse or another system, how far it is. Each is an event of its
 //! own, sealed, decided and on record as an order is.
 //!
+//! A payer's advice names invoices and no order, and may be for several: it is about the first of them, and the
+//! host says what it says of each other one (`advised`).
+//!
 //! What a system says moves the order along its process (`following`), and the routes say what
 //! follows from that (`effects`). So does what the host itself says of a change that people accepted:
 //! from then on as much is ordered as that says. A change no target takes yet, so it ends with a person and
@@ -12,6 +15,9 @@
 //! the request, which depends on how far the order is, that undoes it; where they have none, a
 //! person does. Of an order that was refused here nothing is left to cancel, and nobody is asked.
 
+use std::collections::BTreeMap;
+
+use portreeve_model::event::Remittance;
 use portreeve_model::{ChannelId, Digest, Event, ExceptionKind, OrderId, ProcessState};
 use portreeve_record::leaf::DecidedState;
 use portreeve_record::{canonical_digest, canonical_json};
@@ -23,6 +29,7 @@ use portreeve_store::contract::{
 };
 
 use super::DecideError;
+use super::advised;
 use super::facts::{self, RuleRows};
 use super::following::{self, Followed, Moved, Paying, REFUND_NOT_SENT, Worry};
 use super::reading::for_a_person;
@@ -52,6 +59,8 @@ pub(super) struct Later {
     named: Option<Named>,
     /// Whether it moves its order along its process.
     moves: bool,
+    /// What an advice says of each other order that it is for.
+    others: Vec<Remittance>,
 }
 
 /// The order that a system names.
@@ -60,6 +69,8 @@ enum Named {
     Is(OrderId),
     /// By another system's name for it.
     As(OrderName),
+    /// By invoices, which may be of several.
+    By(Vec<OrderName>),
 }
 
 impl Later {
@@ -73,7 +84,7 @@ impl Later {
         };
         if !kind.is_a_systems() {
             let moves = routes.cancels() && wants_all_cancelled(&event);
-            return Ok(Self { event, kind, named: None, moves });
+            return Ok(Self { event, kind, named: None, moves, others: Vec::new() });
         }
         if !channel.is_some_and(|channel| channel.says.contains(&name)) {
             let found = format!("`{name}` on a channel that may not say it");
@@ -85,13 +96,17 @@ impl Later {
 
     /// What a system says of an order, which it names.
     pub(super) fn of_system(event: Event, kind: OrderEventKind, by: Option<&OrdersBy>) -> Result<Self, Concern> {
+        if let Event::RemittanceReceived(advice) = &event {
+            let named = Some(Named::By(advised::invoices(advice)?));
+            return Ok(Self { event, kind, named, moves: true, others: Vec::new() });
+        }
         let reference = reference(&event).filter(|reference| !reference.is_empty());
         let named = match by {
             Some(by) => reference.map(|reference| Named::As(by.name(reference))),
             None => reference.and_then(|reference| OrderId::parse(reference).ok()).map(Named::Is),
         };
         match named {
-            Some(named) => Ok(Self { event, kind, named: Some(named), moves: true }),
+            Some(named) => Ok(Self { event, kind, named: Some(named), moves: true, others: Vec::new() }),
             None => {
                 let name = kind.as_str();
                 let found = format!("`{name}` without the identifier of an order");
@@ -101,19 +116,50 @@ impl Later {
         }
     }
 
-    /// The name of the order, where that has still to be found.
-    pub(super) fn name(&self) -> Option<&OrderName> {
+    /// The names of its orders, where those have still to be found.
+    pub(super) fn names(&self) -> &[OrderName] {
         match &self.named {
-            Some(Named::As(name)) => Some(name),
-            Some(Named::Is(_)) | None => None,
+            Some(Named::As(name)) => std::slice::from_ref(name),
+            Some(Named::By(names)) => names,
+            Some(Named::Is(_)) | None => &[],
         }
+    }
+
+    /// The invoice that it tells of an order that is known.
+    pub(super) fn invoice(&self) -> Option<(OrderName, OrderId)> {
+        let name = OrderName::Invoice { number: self.invoice_number()?.to_owned() };
+        Some((name, self.named()?))
+    }
+
+    fn invoice_number(&self) -> Option<&str> {
+        match &self.event {
+            Event::InvoicePosted(invoice) => Some(invoice.invoice_number.as_str()).filter(|number| !number.is_empty()),
+            _ => None,
+        }
+    }
+
+    /// Whether it is an advice of a payment, of whose invoices the orders have still to be found.
+    pub(super) fn is_advice(&self) -> bool {
+        matches!(self.named, Some(Named::By(_)))
+    }
+
+    /// Finds whose invoices an advice names: it is about the first order, and of the others the host says so.
+    pub(super) fn divide(&mut self, known: &BTreeMap<OrderName, Vec<OrderId>>) -> Result<(), Concern> {
+        let Event::RemittanceReceived(advice) = &self.event else { return Ok(()) };
+        let mut parts = advised::by_order(advice, known)?.into_iter();
+        if let Some((order, part)) = parts.next() {
+            self.is_about(order);
+            self.event = Event::RemittanceReceived(part);
+        }
+        self.others = parts.map(|(_, part)| part).collect();
+        Ok(())
     }
 
     /// The order that a system names.
     pub(super) fn named(&self) -> Option<OrderId> {
         match self.named {
             Some(Named::Is(order)) => Some(order),
-            Some(Named::As(_)) | None => None,
+            Some(Named::As(_) | Named::By(_)) | None => None,
         }
     }
 
@@ -336,11 +382,15 @@ impl Pipeline {
                 clock: now,
             },
         )?;
-        let says = followed.as_ref().and_then(|followed| {
-            let refund = followed.record.refund.as_ref()?;
-            let progress = followed.record.progress.as_ref()?;
-            Some(self.refund_said(id, progress, refund, now))
-        });
+        let says = match later.others.as_slice() {
+            [] => followed.as_ref().and_then(|followed| {
+                let refund = followed.record.refund.as_ref()?;
+                let progress = followed.record.progress.as_ref()?;
+                Some(self.refund_said(id, progress, refund, now))
+            }),
+            // With an advice the host decides on no refund (`follow`).
+            others => Some(self.advice_said(others, &document, now)),
+        };
         let queue = self.queue(&document);
         let channel = self.routes.channel(document.channel()).map(|channel| (channel, document.received_at()));
         let undone = later.kind == OrderEventKind::CancelRequested
@@ -364,6 +414,9 @@ impl Pipeline {
             let exception = NewException { kind, ..exception };
             self.dated(exception, now, Limits { channel, ..Limits::default() })
         });
+        let counts = |outcome| matches!(outcome, EventOutcome::Applied | EventOutcome::Early);
+        let is_found_by = followed.as_ref().is_some_and(|followed| counts(followed.outcome));
+        let invoice = later.invoice_number().filter(|_| is_found_by && self.routes.finds_by_invoice());
         let about = NewOrderEvent {
             order: id,
             kind: later.kind,
@@ -374,6 +427,7 @@ impl Pipeline {
             stops,
             progress: followed.as_ref().and_then(|followed| followed.progress),
             exceptions: exceptions.collect(),
+            invoice: invoice.map(str::to_owned),
             settled: followed.iter().flat_map(|followed| &followed.settled).map(|code| (*code).to_owned()).collect(),
             outbox,
             says: says.transpose()?.map(Box::new),

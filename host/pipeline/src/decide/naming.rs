@@ -3,7 +3,8 @@
 //! A payment processor knows the shop's number, a warehouse what the ERP called the order.
 //! Names are looked up in the store and among the orders of the batch that come before, so
 //! that the cut of batches decides nothing. A name that nobody has or that two orders have
-//! is a person's: nothing is guessed about whose money or goods it is.
+//! is a person's: nothing is guessed about whose money or goods it is. A payer names invoices,
+//! which may be of several orders (`advised`).
 
 use std::collections::BTreeMap;
 
@@ -14,11 +15,12 @@ use super::DecideError;
 use super::reading::{Mapped, Reading, for_a_person};
 use super::validating::order_id;
 use crate::Pipeline;
+use crate::process::Concern;
 
 impl Pipeline {
     /// Finds the orders that are named otherwise.
     pub(super) async fn find_named(&self, mapped: &mut [Mapped]) -> Result<(), DecideError> {
-        let names: Vec<OrderName> = mapped.iter().filter_map(Mapped::names).cloned().collect();
+        let names: Vec<OrderName> = mapped.iter().flat_map(Mapped::names).cloned().collect();
         if names.is_empty() {
             return Ok(());
         }
@@ -34,12 +36,27 @@ impl Pipeline {
                 }
             }
             self.name(mapped, &known);
+            if let Ok(Reading::Later(later)) = &mapped.outcome
+                && let Some((name, order)) = later.invoice()
+                && let Some(known) = known.get_mut(&name).filter(|known| !known.contains(&order))
+            {
+                known.push(order);
+            }
         }
         Ok(())
     }
 
     fn name(&self, mapped: &mut Mapped, known: &BTreeMap<OrderName, Vec<OrderId>>) {
-        let Some(name) = mapped.names().cloned() else { return };
+        if let Ok(Reading::Later(later)) = &mut mapped.outcome
+            && later.is_advice()
+        {
+            if let Err(Concern { code, found, expected }) = later.divide(known) {
+                let detail = format!("found {found}, expected {expected}");
+                mapped.outcome = Err(for_a_person(self.queue(&mapped.document), code, &detail));
+            }
+            return;
+        }
+        let Some(name) = mapped.names().first().cloned() else { return };
         let found = known.get(&name).map_or(&[][..], Vec::as_slice);
         let (code, detail) = match (found, &mut mapped.outcome) {
             ([order], Ok(Reading::Later(later))) => return later.is_about(*order),
@@ -63,11 +80,11 @@ impl Pipeline {
 }
 
 impl Mapped {
-    /// The order's name, where that has to be found.
-    fn names(&self) -> Option<&OrderName> {
+    /// The names of its orders, where those have to be found.
+    fn names(&self) -> &[OrderName] {
         match &self.outcome {
-            Ok(Reading::Later(later)) => later.name(),
-            _ => None,
+            Ok(Reading::Later(later)) => later.names(),
+            _ => &[],
         }
     }
 }
@@ -76,5 +93,6 @@ fn shown(name: &OrderName) -> String {
     match name {
         OrderName::Number { channel, number } => format!("the order number `{number}` of channel `{channel}`"),
         OrderName::Receipt { target, external_id } => format!("`{external_id}`, as target `{target}` calls an order"),
+        OrderName::Invoice { number } => format!("invoice `{number}`"),
     }
 }

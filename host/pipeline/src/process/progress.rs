@@ -244,6 +244,7 @@ impl Progress {
             Event::ReturnRequested(announced) => self.return_requested(announced),
             Event::ReturnReceived(received) => self.return_received(received),
             Event::RefundIssued(refund) => self.refunded(refund),
+            Event::RemittanceReceived(advice) => self.advised(advice),
             other => Err(impossible(
                 "not-of-the-process",
                 format!("`{}`", other.name()),

@@ -1,18 +1,19 @@
 //! Effects of what was said of orders: each once, each to its own target, undone and answered.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use portreeve_model::ChannelId;
 use portreeve_model::ProcessState::{Accepted, Cancelling};
 
 use super::fixture::{
-    ASK_MS, NOW, applied, ask_to_cancel, channel, claim, commit, event_in, input, keep, leaf, lease, moving, next,
-    order_id, order_in, release, released, retry,
+    ASK_MS, NOW, about_order, applied, ask_to_cancel, channel, claim, commit, event_in, input, keep, leaf, lease,
+    moving, next, order_id, order_in, release, released, retry,
 };
 use super::{Fault, Maker};
 use crate::contract::{
-    Content, DecisionCommit, DocumentPosition, EventOutcome, NewOutbox, NewProgress, OrderName, OrderState, OutboxId,
-    Settlement, Stop, Store, StoreError,
+    Content, DecisionCommit, DocumentPosition, EventOutcome, NewOutbox, NewProgress, OrderEventKind, OrderName,
+    OrderState, OutboxId, Settlement, Stop, Store, StoreError,
 };
 use crate::proof::Permit;
 
@@ -268,6 +269,44 @@ pub(crate) async fn an_order_is_known_by_its_number_and_by_what_targets_call_it(
     let nobody = Vec::new();
     let expected = [&first, &second, &nobody, &nobody, &second, &nobody, &nobody].map(Clone::clone);
     assert_eq!(store.orders_named(names).await.unwrap(), expected);
+}
+
+/// An invoice of an order, which is known by this number from then on.
+async fn posted(store: &Arc<dyn Store>, number: u64, key: &str, invoice: Option<&str>) -> DecisionCommit {
+    keep(store, input(number, &[&format!("POSTED-{number}")])).await;
+    let mut decision = about_order(next(store).await, key, OrderEventKind::InvoicePosted, leaf(number + 1));
+    event_in(&mut decision).invoice = invoice.map(str::to_owned);
+    decision
+}
+
+pub(crate) async fn an_order_is_known_by_its_invoices_where_they_are_said_to_be_names_of_it(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[]).await;
+    release(&store, 5, "PO-2", &[]).await;
+    // Two finance systems may count alike.
+    for (number, key, invoice) in [
+        (11, "PO-1", Some("I-1")),
+        (21, "PO-1", Some("I-2")),
+        (31, "PO-1", None),
+        (41, "PO-2", Some("I/2 '")),
+        (51, "PO-2", Some("I-2")),
+        (61, "PO-2", Some("I-2")),
+    ] {
+        commit(&store, posted(&store, number, key, invoice).await).await.unwrap();
+    }
+    let lost = posted(&store, 71, "PO-2", Some("I-9")).await;
+    maker.fail_next_commit(Some(Fault::NotPersisted));
+    commit(&store, lost).await.unwrap_err();
+    drop(store);
+
+    let store = maker.open().await;
+    let name = |number: &str| OrderName::Invoice { number: number.to_owned() };
+    let names = ["I-1", "I/2 '", "I-9", "I-", "", "invoice.posted"].map(name).to_vec();
+    let (first, second, nobody) = (vec![order_id("PO-1")], vec![order_id("PO-2")], Vec::new());
+    let expected = [&first, &second, &nobody, &nobody, &nobody, &nobody].map(Clone::clone);
+    assert_eq!(store.orders_named(names).await.unwrap(), expected);
+    let both = store.orders_named(vec![name("I-2")]).await.unwrap().remove(0);
+    assert_eq!(both.into_iter().collect::<BTreeSet<_>>(), BTreeSet::from([order_id("PO-1"), order_id("PO-2")]));
 }
 
 pub(crate) async fn what_a_target_says_by_taking_a_message_is_there_with_the_receipt_or_not_at_all(maker: impl Maker) {

@@ -151,6 +151,7 @@ macro_rules! suite {
                 what_arrived_all_the_same_is_undone_after_it,
                 an_order_that_a_system_has_is_held_by_no_wish_to_cancel_and_gets_no_further,
                 an_order_is_known_by_its_number_and_by_what_targets_call_it,
+                an_order_is_known_by_its_invoices_where_they_are_said_to_be_names_of_it,
                 what_a_target_says_by_taking_a_message_is_there_with_the_receipt_or_not_at_all;
             interchange: a_delivery_keeps_its_number_and_each_receiver_counts_by_itself,
                 a_number_is_given_to_whoever_has_the_claim_alone,

@@ -41,11 +41,13 @@ pub enum OrderEventKind {
     ReturnReceived,
     /// Money went back.
     RefundIssued,
+    /// Its payer says what of it a payment is to be for; the money is the bank's word.
+    RemittanceReceived,
 }
 
 impl OrderEventKind {
     /// All kinds.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Changed,
         Self::CancelRequested,
         Self::Accepted,
@@ -61,6 +63,7 @@ impl OrderEventKind {
         Self::ReturnRequested,
         Self::ReturnReceived,
         Self::RefundIssued,
+        Self::RemittanceReceived,
     ];
 
     /// The event's name, as in the domain's vocabulary.
@@ -82,10 +85,11 @@ impl OrderEventKind {
             Self::ReturnRequested => "return.requested",
             Self::ReturnReceived => "return.received",
             Self::RefundIssued => "refund.issued",
+            Self::RemittanceReceived => "remittance.received",
         }
     }
 
-    /// Whether a system says so of an order, and not the sender of its own one.
+    /// Whether a system, or a payer of its invoices, says so of an order, and not the sender of its own one.
     #[must_use]
     pub fn is_a_systems(self) -> bool {
         !matches!(self, Self::Changed | Self::CancelRequested)
@@ -163,6 +167,8 @@ pub struct NewOrderEvent {
     pub caught_up: Vec<CaughtUp>,
     /// The codes of exceptions about the order that are over with this event.
     pub settled: Vec<String>,
+    /// The number of an invoice by which the order is found from now on ([`OrderName::Invoice`]).
+    pub invoice: Option<String>,
     /// Effects of what was said, in the order in which they are to happen.
     pub outbox: Vec<NewOutbox>,
     /// What people have to know or to do.
@@ -229,6 +235,11 @@ pub enum OrderName {
         target: String,
         /// Its name there.
         external_id: String,
+    },
+    /// An invoice of it that was said to be found by.
+    Invoice {
+        /// Its number.
+        number: String,
     },
 }
 

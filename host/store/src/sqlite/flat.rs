@@ -8,8 +8,8 @@ use rusqlite::{Connection, StatementStatus, params};
 
 use super::rows::{self, digest};
 use super::{
-    counts, credit, dead_letter, exception, interchange, level, measure, notice, operation, order_event, oversight,
-    pause, retention, trail,
+    billed, counts, credit, dead_letter, exception, interchange, level, measure, notice, operation, order_event,
+    oversight, pause, retention, trail,
 };
 use crate::contract::{After, ExceptionsWanted, Room};
 
@@ -388,6 +388,7 @@ fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
         order_event::STANDING,
         order_event::JOINS,
         order_event::HAS,
+        billed::ORDERS,
         exception::IS_PAID,
         trail::LEAVES,
         level::OLDER,

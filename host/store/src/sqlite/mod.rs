@@ -11,6 +11,8 @@
 
 mod rows;
 
+mod billed;
+
 mod budget;
 
 mod credit;

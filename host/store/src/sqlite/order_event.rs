@@ -17,7 +17,7 @@ use crate::sqlite::rows::{
     About, Its, Kept, Result, damaged, digest, insert_hold, insert_outbox, journal, order_state, outbox_id,
     payload_ref, signed, unsigned,
 };
-use crate::sqlite::{credit, exception, failed, kept_back, progress};
+use crate::sqlite::{billed, credit, exception, failed, kept_back, progress};
 
 /// Keeps an event, and what it does to its order.
 pub(super) fn insert(
@@ -54,6 +54,9 @@ pub(super) fn insert(
     }
     if let Some(new) = &event.progress {
         progress::advance(tx, event.order, order_seq, new, record)?;
+    }
+    if let Some(number) = &event.invoice {
+        billed::enter(tx, number, &order)?;
     }
     for caught_up in &event.caught_up {
         progress::catch_up(tx, &order, caught_up, decision.at)?;
@@ -290,6 +293,7 @@ pub(super) fn origin(connection: &Connection, order: OrderId) -> Result<Option<O
 /// The orders that somebody means by a name, two at most.
 pub(super) fn named(connection: &Connection, name: &OrderName) -> Result<Vec<OrderId>> {
     let (sql, of, name) = match name {
+        OrderName::Invoice { number } => return billed::orders(connection, number),
         OrderName::Number { channel, number } => {
             ("SELECT id FROM orders WHERE channel = ?1 AND number = ?2 ORDER BY seq LIMIT 2", channel.as_str(), number)
         }

@@ -1,4 +1,4 @@
-//! What is paid of each invoice, and what is wrong with a payment that is too small.
+//! What is paid and advised of each invoice, and what is wrong with a payment that is too small.
 //!
 //! A payment that names an invoice is for that one; any other is on account of the whole order. An
 //! order may be paid in parts, so one that is too small closes nothing: the order stays where it is
@@ -6,15 +6,20 @@
 //! where parts are not agreed, whoever looks after receivables asks the payer at once, while he
 //! still knows why. Nothing is written off, however little it is.
 //!
+//! An advice moves no money. It is compared with what was invoiced, and people hear where it differs,
+//! which is before the money comes: then there is still time to agree on a deduction.
+//!
 //! Sums only ever grow by what is said, by invoice, so it does not matter which of the two is heard
 //! first: the payment or the invoice that it is for.
 
-use portreeve_model::event::{Invoice, Settlement};
+use std::collections::BTreeSet;
+
+use portreeve_model::event::{Invoice, Remittance, RemittanceLine, Settlement};
 use portreeve_model::value::{text, text_option};
 use portreeve_model::{Money, ProcessState};
 use serde::{Deserialize, Serialize};
 
-use super::{Concern, MoneyProgress, Progress, Trouble, is_nothing, more};
+use super::{Concern, MoneyProgress, Moved, Progress, Trouble, is_nothing, more};
 
 /// What was asked for and paid by one invoice, in minor units of the order's currency.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,9 +34,20 @@ pub struct InvoiceProgress {
     /// Settled payments that name it.
     #[serde(default, with = "text", skip_serializing_if = "is_nothing")]
     pub paid_minor: i64,
+    /// What advices say that is to be paid of it.
+    #[serde(default, with = "text", skip_serializing_if = "is_nothing")]
+    pub advised_minor: i64,
 }
 
 impl InvoiceProgress {
+    /// Whether what is advised is what it asks for, with or without what credit memos took off that:
+    /// a payer may name those by themselves.
+    fn is_advised(&self) -> bool {
+        let of_total =
+            |total: i64| self.advised_minor == total || self.advised_minor == total.saturating_sub(self.credited_minor);
+        self.total_minor.is_some_and(of_total)
+    }
+
     /// What is still to be paid of it where payments name it and do not make it up.
     fn short_minor(&self) -> Option<i64> {
         let owed = self.total_minor?.saturating_sub(self.credited_minor);
@@ -72,6 +88,53 @@ impl Progress {
         let invoice = self.money.invoices.entry(number.clone()).or_default();
         invoice.paid_minor = more(invoice.paid_minor, amount)?;
         Ok(())
+    }
+
+    /// Keeps what a payer says that it pays of invoices. One that does not count yet may still come.
+    pub(super) fn advised(&mut self, advice: &Remittance) -> Moved {
+        for RemittanceLine { invoice_number, paid, .. } in &advice.lines {
+            let amount = self.amount(*paid)?;
+            let invoice = self.money.invoices.get_mut(invoice_number);
+            let Some(invoice) = invoice.filter(|invoice| invoice.total_minor.is_some()) else {
+                return Err(Trouble::Early(format!("invoice.posted `{invoice_number}`, which the advice is of")));
+            };
+            invoice.advised_minor = more(invoice.advised_minor, amount)?;
+        }
+        let numbers: BTreeSet<&str> = advice.lines.iter().map(|line| line.invoice_number.as_str()).collect();
+        Ok(numbers.into_iter().filter_map(|number| self.advised_otherwise(number, advice)).collect())
+    }
+
+    /// An invoice of which something else is advised than it asks for, or something is taken off.
+    fn advised_otherwise(&self, number: &str, advice: &Remittance) -> Option<Concern> {
+        let invoice = self.money.invoices.get(number)?;
+        let taken_off = advice.lines.iter().filter(|line| line.invoice_number == number).find_map(|line| {
+            // One that stands by itself is of a memo, whose amount it is.
+            let of_more = |adjustment: &Money| adjustment.minor != 0 && *adjustment != line.paid;
+            let adjustment = line.adjustment.filter(of_more)?;
+            let reason = line.adjustment_reason.as_deref().unwrap_or("no reason");
+            Some(format!(", with an adjustment of {adjustment} ({reason})"))
+        });
+        if invoice.is_advised() && taken_off.is_none() {
+            return None;
+        }
+        let shown = |minor| Money { minor, currency: self.money.currency }.to_string();
+        let credited = match invoice.credited_minor {
+            0 => String::new(),
+            credited => format!(" and of which credit memos took {}", shown(credited)),
+        };
+        Some(Concern {
+            code: "advised-otherwise",
+            found: format!(
+                "{} of invoice `{number}` advised by `{}`{}",
+                shown(invoice.advised_minor),
+                advice.reference,
+                taken_off.unwrap_or_default()
+            ),
+            expected: format!(
+                "{}, which is invoiced{credited}: agree with the payer on the difference, or credit it; the money itself is compared when it comes",
+                shown(invoice.total_minor?)
+            ),
+        })
     }
 
     /// A payment that is too small: of an invoice that it names or, once all that left is invoiced,

@@ -1,5 +1,7 @@
 //! Payments that are too small: which of them people hear of, and when that is over.
 
+use portreeve_model::event::{Remittance, RemittanceLine};
+
 use super::*;
 
 fn shipped_and_invoiced() -> Vec<Event> {
@@ -102,4 +104,108 @@ fn invoices_that_an_earlier_version_counted_are_paid_on_account() {
     let process = Process::standard().unwrap();
     let Step::Applied { after, .. } = apply(&process, &before, &paid("P-1", Some("I-1"), 1_000)) else { panic!() };
     assert_eq!(process.contradiction(&after).unwrap().found, "10.00 USD paid of the order and 4.00 USD open");
+}
+
+// --- advices ---
+
+fn line(invoice: &str, minor: i64, adjustment: Option<i64>) -> RemittanceLine {
+    RemittanceLine {
+        invoice_number: invoice.to_owned(),
+        paid: money(minor),
+        adjustment: adjustment.map(money),
+        adjustment_reason: adjustment.map(|_| "59".to_owned()),
+    }
+}
+
+fn advice(reference: &str, lines: Vec<RemittanceLine>) -> Event {
+    Event::RemittanceReceived(Remittance {
+        reference: reference.to_owned(),
+        payer: Customer { id: "C-1".to_owned(), name: None, email: None, phone: None },
+        total: money(lines.iter().map(|line| line.paid.minor).sum()),
+        lines,
+        pays_on: None,
+        extensions: vec![],
+    })
+}
+
+/// What is found of the last advice; nothing where it is as invoiced.
+fn advised(before: &[Event], advice: &Event) -> Vec<String> {
+    let Step::Applied { concerns, .. } = then(before, advice) else { panic!("it does not count") };
+    assert!(concerns.iter().all(|concern| concern.code == "advised-otherwise"), "{concerns:?}");
+    concerns.into_iter().map(|concern| concern.found).collect()
+}
+
+#[test]
+fn an_advice_of_what_is_invoiced_moves_nothing_and_asks_nobody() {
+    let invoiced = shipped_and_invoiced();
+    let whole = advice("R-1", vec![line("I-1", 1_400, None)]);
+    assert_eq!(advised(&invoiced, &whole), Vec::<String>::new());
+    let said = [invoiced.as_slice(), &[whole]].concat();
+    let (progress, codes) = after(&said);
+    assert_eq!((progress.state, codes), (ProcessState::Invoiced, vec![]));
+    assert_eq!((progress.money.paid_minor, progress.money.open_minor()), (0, 1_400), "the money is the bank's word");
+    assert_eq!(progress.money.invoices["I-1"].advised_minor, 1_400);
+    assert_eq!(state(&[said.as_slice(), &[paid("P-1", Some("I-1"), 1_400)]].concat()), ProcessState::Settled);
+    assert_eq!(found(&said), None);
+
+    // In two lines, with a memo that is named by itself, or with what the memo leaves.
+    let in_two = advice("R-1", vec![line("I-1", 1_000, None), line("I-1", 400, None)]);
+    assert_eq!(advised(&invoiced, &in_two), Vec::<String>::new());
+    let credited = [invoiced.as_slice(), &[memo("M-1", "I-1", [0, 0], -100)]].concat();
+    for lines in [
+        vec![line("I-1", 1_400, None), line("M-1", -100, Some(-100))],
+        vec![line("I-1", 1_400, None), line("M-1", -100, None)],
+        vec![line("I-1", 1_300, None)],
+    ] {
+        assert_eq!(advised(&credited, &advice("R-1", lines)), Vec::<String>::new());
+    }
+    let nothing_taken_off = advice("R-1", vec![line("I-1", 1_400, Some(0))]);
+    assert_eq!(advised(&invoiced, &nothing_taken_off), Vec::<String>::new());
+}
+
+#[test]
+fn an_advice_of_something_else_than_is_invoiced_is_told_with_both_amounts() {
+    let invoiced = shipped_and_invoiced();
+    for (lines, expected) in [
+        (vec![line("I-1", 1_300, None)], "13.00 USD of invoice `I-1` advised by `R-1`"),
+        (vec![line("I-1", 1_401, None)], "14.01 USD of invoice `I-1` advised by `R-1`"),
+        (
+            vec![line("I-1", 1_300, Some(-100))],
+            "13.00 USD of invoice `I-1` advised by `R-1`, with an adjustment of -1.00 USD (59)",
+        ),
+        (
+            vec![line("I-1", 1_400, Some(-100))],
+            "14.00 USD of invoice `I-1` advised by `R-1`, with an adjustment of -1.00 USD (59)",
+        ),
+    ] {
+        assert_eq!(advised(&invoiced, &advice("R-1", lines)), [expected]);
+    }
+    // Of two halves the first is told, and the second makes it whole; a third is too much.
+    let half = |reference| advice(reference, vec![line("I-1", 700, None)]);
+    assert_eq!(advised(&invoiced, &half("R-1")), ["7.00 USD of invoice `I-1` advised by `R-1`"]);
+    let first = [invoiced.as_slice(), &[half("R-1")]].concat();
+    assert_eq!(advised(&first, &half("R-2")), Vec::<String>::new());
+    let both = [first.as_slice(), &[half("R-2")]].concat();
+    assert_eq!(advised(&both, &half("R-3")), ["21.00 USD of invoice `I-1` advised by `R-3`"]);
+    assert_eq!(then(&both, &half("R-2")), Step::Again);
+    assert_eq!(code(&then(&both, &advice("R-2", vec![line("I-1", 701, None)]))), "said-otherwise");
+
+    let mut in_euro = advice("R-9", vec![line("I-1", 1_400, None)]);
+    if let Event::RemittanceReceived(advice) = &mut in_euro {
+        advice.lines[0].paid.currency = Currency::parse("EUR").unwrap();
+    }
+    assert_eq!(code(&then(&invoiced, &in_euro)), "other-currency");
+}
+
+#[test]
+fn an_advice_of_an_invoice_that_does_not_count_yet_waits_for_it() {
+    let early = advice("R-1", vec![line("I-1", 1_400, None)]);
+    let shipped = [accepted(), confirmed("S-1", [10, 4])];
+    let Step::Early { waits_for } = then(&shipped, &early) else { panic!("it does not wait") };
+    assert_eq!(waits_for, "invoice.posted `I-1`, which the advice is of");
+    // A payment that names it does not make it one.
+    let paid_before = [shipped.as_slice(), &[paid("P-1", Some("I-1"), 1_400)]].concat();
+    assert_eq!(code(&then(&paid_before, &early)), "early");
+    let posted = [paid_before.as_slice(), &[invoice("I-1", [10, 4], 1_400)]].concat();
+    assert_eq!(advised(&posted, &early), Vec::<String>::new());
 }
