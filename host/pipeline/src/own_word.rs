@@ -2,9 +2,10 @@
 //! whatever else is said of the order, in its turn, with leaves of its own.
 //!
 //! It commits with what made it say so: a receipt (`deliver::receipt`), an event by which money
-//! is owed (`decide::refunding`), an advice of a payment for several orders (`decide::advised`), a person's rejection of an order (`exception`), or of a change that a
-//! person accepts what the order is to be (`exception::agreed`). So a host that ends in between has said
-//! all of it or nothing, and the same word again is the same input.
+//! is owed (`decide::refunding`), an advice of a payment for several orders (`decide::advised`), a
+//! person's rejection of an order (`exception`), or of a change that a person accepts what the order is
+//! to be (`exception::agreed`). So a host that ends in between has said all of it or nothing, and the
+//! same word again is the same input.
 
 use portreeve_model::{ChannelId, Digest, Event, Instant, SenderId};
 use portreeve_record::leaf::AcceptOutcome;
