@@ -247,12 +247,17 @@ async fn an_820_that_differs_from_what_is_invoiced_is_a_persons_with_both_amount
         let host = advised().await;
         let order = invoiced(&host).await;
         hears(&host, &advice(901, "R-1", amount, details)).await;
-        let told = host.exceptions().await;
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert_eq!((told[0].code.as_str(), told[0].order), ("advised-otherwise", Some(order)));
-        assert!(told[0].detail.contains(words), "{}", told[0].detail);
+        let open = host.exceptions().await;
+        assert_eq!(open.len(), 1, "{open:?}");
+        assert_eq!((open[0].code.as_str(), open[0].order), ("advised-otherwise", Some(order)));
+        assert!(open[0].detail.contains(words), "{}", open[0].detail);
         // It is on record all the same.
         assert_eq!(of_advices(&host, order).await, [EventOutcome::Applied]);
+        // What is paid short of it is told as well, and all of the money ends both.
+        told(&host, &[paid(order, "P-1", "I-1", 17_400)]).await;
+        assert_eq!(host.codes().await, ["advised-otherwise", "paid-too-little"]);
+        told(&host, &[paid(order, "P-2", "I-1", 1_000)]).await;
+        assert_eq!((host.process_state(order).await, host.codes().await), (Some(ProcessState::Settled), Vec::new()));
     }
 }
 

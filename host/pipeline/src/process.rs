@@ -31,7 +31,7 @@ use portreeve_model::{Digest, Event, Order, ProcessState};
 
 use self::definition::PartPayments;
 pub use self::definition::{Process, said_by_systems};
-pub(crate) use self::progress::LESS_THAN_LEFT;
+pub(crate) use self::progress::{ADVISED_OTHERWISE, LESS_THAN_LEFT};
 pub use self::progress::{Concern, InvoiceProgress, LineProgress, MoneyProgress, Progress, RefundRecord, SAID_MAX};
 use self::progress::{Trouble, said_as};
 

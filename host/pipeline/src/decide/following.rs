@@ -17,7 +17,7 @@ use portreeve_store::contract::{
 use super::{CANCEL_REQUESTED, DecideError};
 use crate::Pipeline;
 use crate::decision::{CaughtUpRecord, DecisionRecord, ProcessRecord};
-use crate::process::{Concern, Process, Progress, RefundRecord, Step};
+use crate::process::{ADVISED_OTHERWISE, Concern, Process, Progress, RefundRecord, Step};
 
 /// How far an order is, and what waits.
 pub(crate) struct Course {
@@ -236,9 +236,14 @@ pub(crate) fn follow(
         }
         course.known = wrong_now;
     }
-    let cancelled = followed.moved.iter().any(|moved| moved.to == ProcessState::Cancelled && moved.from != moved.to);
+    let moves_to = |state: ProcessState| followed.moved.iter().any(|moved| moved.to == state && moved.from != state);
+    let (cancelled, paid) = (moves_to(ProcessState::Cancelled), moves_to(ProcessState::Settled));
     if cancelled && course.progress.cancelling {
         followed.settled.push(CANCEL_REQUESTED);
+    }
+    // All of the money is here, whatever its payer said of it before.
+    if paid && course.progress.has_advices() {
+        followed.settled.push(ADVISED_OTHERWISE);
     }
     followed.end(outcome)
 }

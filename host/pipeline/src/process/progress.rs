@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use super::Process;
 
 pub(crate) use self::agreed::LESS_THAN_LEFT;
+pub(crate) use self::paying::ADVISED_OTHERWISE;
 pub use self::paying::InvoiceProgress;
 
 /// Things that were said about one order and are remembered, so that the same thing said

@@ -21,6 +21,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Concern, MoneyProgress, Moved, Progress, Trouble, is_nothing, more};
 
+/// The code of what people hear of an advice that differs from what was invoiced.
+pub(crate) const ADVISED_OTHERWISE: &str = "advised-otherwise";
+
 /// What was asked for and paid by one invoice, in minor units of the order's currency.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -104,6 +107,11 @@ impl Progress {
         Ok(numbers.into_iter().filter_map(|number| self.advised_otherwise(number, advice)).collect())
     }
 
+    /// Whether payers said of any of it for what they pay.
+    pub(crate) fn has_advices(&self) -> bool {
+        self.money.invoices.values().any(|invoice| invoice.advised_minor != 0)
+    }
+
     /// An invoice of which something else is advised than it asks for, or something is taken off.
     fn advised_otherwise(&self, number: &str, advice: &Remittance) -> Option<Concern> {
         let invoice = self.money.invoices.get(number)?;
@@ -123,7 +131,7 @@ impl Progress {
             credited => format!(" and of which credit memos took {}", shown(credited)),
         };
         Some(Concern {
-            code: "advised-otherwise",
+            code: ADVISED_OTHERWISE,
             found: format!(
                 "{} of invoice `{number}` advised by `{}`{}",
                 shown(invoice.advised_minor),
