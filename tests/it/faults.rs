@@ -13,15 +13,16 @@ use portreeve_model::{ChannelId, Currency, Digest, Instant, ItemId, OrderId, Per
 use portreeve_record::{Leaf, PayloadKey};
 use portreeve_store::contract::{
     After, Configuration, CreditQuery, CreditReservation, CustomerAggregate, DeadLetter, Decided, DecisionCommit,
-    DeliveredPage, DeliveredWanted, DocumentPosition, DocumentView, EarlyEvent, ExceptionTrail, ExceptionView,
+    DeliveredPage, DeliveredWanted, DocumentPosition, DocumentView, DueRule, EarlyEvent, ExceptionTrail, ExceptionView,
     ExceptionsWanted, Finding, Forgotten, Happening, HistoryQuery, HoldOwner, InputId, InterchangeView, ItemStanding,
-    JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, Lease, MeasuredOrder, NewException, NewOutbox,
-    NewPersonChange, NewReference, NewReplay, NewReview, NewRun, NewStep, NoticePlace, Numbering, OpenHolds,
-    OpenPayload, OperationLeaf, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail,
-    OrderView, OrdersAtPage, OrdersAtWanted, PackageChange, PackageView, Part, PartView, PauseAbout, PayloadRef,
-    Period, Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange, Presented, ReconciliationView,
-    ReferenceTable, ReferenceWanted, ReplayView, Room, SaidPage, SaidWanted, Settlement, StepTaken, SubscriptionEnd,
-    SubscriptionView, Summary, TreeHead, UnsequencedLeaf, WaitingDeliveries, WaitingOrders, WeighedProposal,
+    JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, LateMessage, Lease, MeasuredOrder,
+    NewException, NewOutbox, NewPersonChange, NewReference, NewReplay, NewReview, NewRun, NewStep, NoticePlace,
+    Numbering, OpenHolds, OpenPayload, OperationLeaf, OrderEventView, OrderName, OrderOrigin, OrderStanding,
+    OrderState, OrderTrail, OrderView, OrdersAtPage, OrdersAtWanted, PackageChange, PackageView, Part, PartView,
+    PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange, Presented,
+    ReconciliationView, ReferenceTable, ReferenceWanted, ReplayView, Room, SaidPage, SaidWanted, Settlement, StepTaken,
+    SubscriptionEnd, SubscriptionView, Summary, TreeHead, UnsequencedLeaf, WaitingDeliveries, WaitingOrders,
+    WeighedProposal,
 };
 use portreeve_store::{
     Attempt, Committed, Journaled, Permit, PollPermit, Settled, Store, StoreError, SubscriptionPermit,
@@ -349,6 +350,10 @@ store! {
         async fn lease_numbers(&self, range: &str, count: u32) -> u64;
         async fn number_delivery(&self, permit: Permit, numbering: Numbering, at: Instant) -> Permit;
         async fn tell_overdue(&self, partner: &str, number: u64, exception: NewException, at: Instant, leaf: Leaf) -> bool;
+        async fn begin_due(&self, rules: Vec<DueRule>) -> ();
+        async fn watch_due(&self, rule: DueRule, at: Instant, limit: u32) -> bool;
+        async fn tell_late(&self, message: u64, exception: NewException, at: Instant, leaf: Leaf) -> bool;
+        async fn end_late(&self, message: u64, at: Instant, leaf: Leaf) -> bool;
         async fn commit_run(&self, run: NewRun) -> ();
         async fn settle_unattempted(&self, permit: Permit, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
         async fn payloads(&self, kept: Vec<PayloadRef>) -> Vec<Result<OpenPayload, StoreError>>;
@@ -400,6 +405,7 @@ store! {
         async fn happenings(&self, after: NoticePlace, limit: u32) -> Vec<Happening>;
         async fn interchange(&self, partner: &str, number: u64) -> Option<InterchangeView>;
         async fn overdue_interchanges(&self, at: Instant, limit: u32) -> Vec<InterchangeView>;
+        async fn late_messages(&self, at: Instant, limit: u32) -> Vec<LateMessage>;
         async fn reconciliation(&self, reconciliation: &str) -> ReconciliationView;
         async fn reconciliation_key(&self, reconciliation: &str) -> Option<PayloadKey>;
         async fn orders_at(&self, wanted: OrdersAtWanted) -> OrdersAtPage;

@@ -116,6 +116,8 @@ mod interchanges;
 
 mod acknowledged;
 
+mod due;
+
 mod tax;
 
 mod tax_effects;

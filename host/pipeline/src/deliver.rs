@@ -8,6 +8,7 @@
 
 mod correcting;
 mod gone;
+mod late;
 mod looking;
 mod making;
 mod numbering;

@@ -114,7 +114,7 @@ pub use people::{Accounts, SignedIn};
 pub use plugins::{Active, Plugins, Slot, Stopped, Why};
 pub use poll::{Poll, Subscription};
 pub use reconcile::Reconciliation;
-pub use route::{Channel, Effect, Interchanges, OrdersBy, Refunds, Routes, Target};
+pub use route::{Channel, Due, Effect, Interchanges, OrdersBy, Refunds, Routes, Target};
 pub use sender::{Credential, LocalRefused, Sender, SenderRefused, Senders};
 pub use tables::TableCache;
 

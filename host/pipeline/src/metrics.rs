@@ -4,6 +4,7 @@
 //! INVARIANT: no label's value comes from a guest or a sender. Their codes would
 //! make ever new time series, and could carry what nobody should read.
 
+mod late;
 mod measure;
 mod oversight;
 mod reconcile;
@@ -25,6 +26,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use self::late::LateMetrics;
 use self::measure::MeasureMetrics;
 use self::oversight::OversightMetrics;
 use self::reconcile::ReconciliationMetrics;
@@ -59,6 +61,7 @@ pub struct Metrics {
     causes_quarantined: Family<PluginLabels, Gauge>,
     pub(crate) notices: NoticeMetrics,
     pub(crate) streams: StreamMetrics,
+    pub(crate) late: LateMetrics,
     rows: Family<RowLabels, Gauge>,
     outside_missing: Gauge,
     forgotten_inputs: Counter,
@@ -449,6 +452,8 @@ impl Default for Metrics {
         polls.register(&mut registry);
         let streams = StreamMetrics::default();
         streams.register(&mut registry);
+        let late = LateMetrics::default();
+        late.register(&mut registry);
         Self {
             registry,
             egress,
@@ -456,6 +461,7 @@ impl Default for Metrics {
             polls,
             notices,
             streams,
+            late,
             calls,
             refused,
             budget_spent,

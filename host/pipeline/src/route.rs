@@ -4,6 +4,8 @@
 //! The order of stages is not configurable; only who does the work of each is.
 
 mod blocks;
+mod due;
+
 mod held;
 
 mod level;
@@ -24,6 +26,7 @@ use crate::poll::Poll;
 use crate::process::{self, Process};
 use crate::reconcile::Reconciliation;
 
+pub use self::due::Due;
 pub use self::held::{Blocked, HeldOrders};
 pub(crate) use self::held::{ORDER_HELD, ORDER_RELEASED};
 pub(crate) use self::level::INVENTORY_LEVEL;
@@ -118,6 +121,9 @@ pub struct Routes {
     /// Who hears what counts. Each is one of the targets as well.
     #[serde(default, rename = "subscriber")]
     pub subscribers: Vec<Subscriber>,
+    /// What has to go out by a time.
+    #[serde(default, rename = "due", skip_serializing_if = "Vec::is_empty")]
+    pub dues: Vec<Due>,
     /// Refunds that the host decides on; none where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refunds: Option<Refunds>,
@@ -675,6 +681,7 @@ impl Routes {
         problems.extend(self.reconciliation_problems());
         problems.extend(self.subscriber_problems());
         problems.extend(self.owner_problems());
+        problems.extend(self.due_problems());
         for (index, channel) in self.channels.iter().enumerate() {
             if self.channels.iter().take(index).any(|earlier| earlier.id == channel.id) {
                 problems.push(format!("channel `{}` is there twice; give each its own id", channel.id));

@@ -28,7 +28,7 @@ use portreeve_pipeline::reconcile::Source;
 use portreeve_pipeline::route::{Owners, TargetTls};
 use portreeve_pipeline::sender::{KnownSender, Proof, PublicKeyFile, SigningSecret, is_client_state};
 use portreeve_pipeline::{
-    Channel, Effect, Interchanges, Origin, Poll, Reconciliation, Refunds, Routes, Senders, Subscriber, Target,
+    Channel, Due, Effect, Interchanges, Origin, Poll, Reconciliation, Refunds, Routes, Senders, Subscriber, Target,
 };
 use portreeve_record::canonical_json;
 use portreeve_registry::file::{self, SMALL_BYTES_MAX, read_component};
@@ -101,6 +101,9 @@ pub struct HostFile {
     /// What follows from what is said of orders.
     #[serde(default, rename = "effect")]
     pub effects: Vec<Effect>,
+    /// What has to go out by a time.
+    #[serde(default, rename = "due")]
+    pub dues: Vec<Due>,
     /// Refunds that the host decides on.
     pub refunds: Option<Refunds>,
     /// Who answers for whatever has no owners of its own.
@@ -504,6 +507,7 @@ impl Files {
             channels: host.channels.clone(),
             targets: host.targets.iter().cloned().chain(subscribers).collect(),
             effects: host.effects.clone(),
+            dues: host.dues.clone(),
             subscribers: host.subscribers.clone(),
             refunds: host.refunds.clone(),
             polls: host.polls.clone(),

@@ -749,12 +749,14 @@ impl Host {
     }
 
     /// Says in the store that this host is the one that works: pauses of an earlier one are over,
-    /// and subscribers that are new hear of what comes. Whoever only looks into a folder does not.
+    /// subscribers that are new hear of what comes, and what has to go out by a time counts from now
+    /// on. Whoever only looks into a folder does not.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn begin(&self) -> anyhow::Result<()> {
         self.pipeline.close_pauses().await.context("what waits because of paused plugins could not be closed")?;
+        self.pipeline.begin_due().await.context("what has to go out by a time could not be kept")?;
         self.pipeline.begin_notices().await.context("subscribers of notices could not be kept")
     }
 
@@ -1073,6 +1075,11 @@ impl Host {
                 Ok(0) => {}
                 Ok(interchanges) => tracing::warn!(interchanges, "receivers did not acknowledge in time"),
                 Err(error) => tracing::error!(%error, "acknowledgements that are due could not be looked at"),
+            }
+            match self.pipeline.tell_late(stopping).await {
+                Ok(0) => {}
+                Ok(messages) => tracing::warn!(messages, "messages did not go out in time"),
+                Err(error) => tracing::error!(%error, "messages that are due could not be looked at"),
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_AGAIN_EVERY) => {}

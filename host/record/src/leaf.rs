@@ -135,6 +135,8 @@ pub enum LeafBody {
     Session(SessionLeaf),
     /// A receiver did not acknowledge in time what it was sent.
     Overdue(OverdueLeaf),
+    /// A message did not go out by its time, or did so late.
+    Late(LateLeaf),
     /// A poll failed so often that people were told, or works again.
     Poll(PollLeaf),
     /// A source is asked for a subscription, or answered.
@@ -164,6 +166,7 @@ impl LeafBody {
             Self::Person(_) => "person",
             Self::Session(_) => "session",
             Self::Overdue(_) => "overdue",
+            Self::Late(_) => "late",
             Self::Poll(_) => "poll",
             Self::Subscription(_) => "subscription",
             Self::Reconciliation(_) => "reconciliation",
@@ -719,6 +722,32 @@ pub struct OverdueLeaf {
     pub number: u64,
     /// By when it was to be acknowledged.
     pub due_at: Instant,
+}
+
+/// A message did not go out by its time, of which people were told, or it went out late.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LateLeaf {
+    /// The order that it is about.
+    pub order: OrderId,
+    /// The target.
+    pub target: Code,
+    /// The kind of message.
+    pub message: Code,
+    /// By when it was to go out.
+    pub due_at: Instant,
+    /// Which of both.
+    pub step: LateStep,
+}
+
+/// What became of a message that is late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LateStep {
+    /// People were told.
+    Told,
+    /// It went out.
+    Sent,
 }
 
 /// A poll failed so often that people were told, or works again. A poll that brings something has
@@ -1563,6 +1592,13 @@ mod tests {
                 target: longest.clone(),
                 number: u64::MAX,
                 due_at: Instant(i64::MIN),
+            }),
+            LeafBody::Late(LateLeaf {
+                order: order(),
+                target: longest.clone(),
+                message: longest.clone(),
+                due_at: Instant(i64::MIN),
+                step: LateStep::Told,
             }),
             LeafBody::Poll(PollLeaf {
                 poll: longest.clone(),

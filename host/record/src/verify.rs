@@ -336,6 +336,8 @@ pub struct KindCounts {
     pub session: u64,
     /// `overdue`.
     pub overdue: u64,
+    /// `late`.
+    pub late: u64,
     /// `poll`.
     pub poll: u64,
     /// `subscription`.
@@ -483,6 +485,7 @@ impl KindCounts {
             LeafBody::Person(_) => &mut self.person,
             LeafBody::Session(_) => &mut self.session,
             LeafBody::Overdue(_) => &mut self.overdue,
+            LeafBody::Late(_) => &mut self.late,
             LeafBody::Poll(_) => &mut self.poll,
             LeafBody::Subscription(_) => &mut self.subscription,
             LeafBody::Reconciliation(_) => &mut self.reconciliation,
@@ -548,6 +551,7 @@ impl StageOrder {
             LeafBody::Replay(replay) => self.replay(replay),
             LeafBody::Escalation(_)
             | LeafBody::Overdue(_)
+            | LeafBody::Late(_)
             | LeafBody::Poll(_)
             | LeafBody::Subscription(_)
             | LeafBody::Reconciliation(_) => Ok(()),

@@ -41,6 +41,8 @@
 //! What stands here and at the methods is what `conformance` tries, in every
 //! implementation, with both faults of each write.
 
+mod due;
+
 mod exception;
 
 mod interchange;
@@ -83,6 +85,7 @@ use portreeve_model::{
 use portreeve_record::{Leaf, PayloadKey, SealError, Sealed};
 
 use crate::proof::{Attempt, Committed, FirstDocument, Journaled, Permit, PollPermit, Settled, SubscriptionPermit};
+pub use due::{DueAfter, DueRule, LateMessage};
 pub use exception::{
     CLEARED, ClosedException, DeliveryAbout, Effect, ExceptionAbout, ExceptionChange, ExceptionTrail, ExceptionView,
     ExceptionsWanted, NewException, NewPause, NewProposal, NewStep, PauseAbout, ProposalView, Resolution, STEPS_MAX,
@@ -1643,6 +1646,46 @@ pub trait Store: Send + Sync + 'static {
         at: Instant,
         leaf: Leaf,
     ) -> Result<bool, StoreError>;
+
+    /// Begins with these rules of what has to go out by a time: one that is not known yet looks at what
+    /// comes from now on; others are forgotten, with what they wait for and nobody was told of.
+    ///
+    /// *Durability*: one transaction, without a leaf: nothing was told. *Ordering*: any. *Concurrency*:
+    /// the last caller's rules count. *Retry*: repeat it; one that is known stays where it is.
+    async fn begin_due(&self, rules: Vec<DueRule>) -> Result<(), StoreError>;
+
+    /// Looks at what came since a rule looked last, and waits for what has to go out of it; what went out
+    /// in time by `at` is waited for no more, and neither is what was told and people closed. At most
+    /// `limit` of each; says whether there may be more.
+    ///
+    /// *Durability*: what is waited for and how far the rule has looked are one transaction, without a
+    /// leaf: nothing was told. *Ordering*: in commit order, so nothing is passed over. *Concurrency*: any.
+    /// *Retry*: repeat it.
+    async fn watch_due(&self, rule: DueRule, at: Instant, limit: u32) -> Result<bool, StoreError>;
+
+    /// What had not gone out by its time, up to `at`, and was told to nobody, those due first first; then
+    /// what was told and went out since. What is waited for alone, so ask after [`Store::watch_due`].
+    async fn late_messages(&self, at: Instant, limit: u32) -> Result<Vec<LateMessage>, StoreError>;
+
+    /// Tells people that a message did not go out in time. False when it did meanwhile, or they were told;
+    /// nothing was written then.
+    ///
+    /// *Durability*: the exception and the leaf are one transaction. *Ordering*: any. *Concurrency*: of two
+    /// the first counts. *Retry*: repeat it.
+    async fn tell_late(
+        &self,
+        message: u64,
+        exception: NewException,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<bool, StoreError>;
+
+    /// Says that a message went out late: it is waited for no more, and its exception is closed where it
+    /// is open. False when it did not go out, or nobody waits for it; nothing was written then.
+    ///
+    /// *Durability*: both and the leaf are one transaction. *Ordering*: any. *Concurrency*: of two the first
+    /// counts. *Retry*: repeat it.
+    async fn end_late(&self, message: u64, at: Instant, leaf: Leaf) -> Result<bool, StoreError>;
 
     /// Records that an attempt begins. The effect may happen only after it. From here on
     /// its lease counts, not that of the claim: what came before took its own time.

@@ -372,6 +372,7 @@ fn per_order(leaves: &[LeafRecord]) -> PerOrder {
             | LeafBody::Person(_)
             | LeafBody::Session(_)
             | LeafBody::Overdue(_)
+            | LeafBody::Late(_)
             | LeafBody::Poll(_)
             | LeafBody::Subscription(_)
             | LeafBody::Reconciliation(_)

@@ -4,8 +4,9 @@
 use portreeve_model::Matter;
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::{
-    AcceptLeaf, AttemptLeaf, CrossingRecord, DecideLeaf, EscalationLeaf, ExceptionLeaf, HoldRecord, Label, PackageLeaf,
-    PollLeaf, ReceiptLeaf, ReconciliationLeaf, ReplayLeaf, ReviewLeaf, SessionLeaf, SubscriptionLeaf,
+    AcceptLeaf, AttemptLeaf, CrossingRecord, DecideLeaf, EscalationLeaf, ExceptionLeaf, HoldRecord, Label, LateLeaf,
+    LateStep, PackageLeaf, PollLeaf, ReceiptLeaf, ReconciliationLeaf, ReplayLeaf, ReviewLeaf, SessionLeaf,
+    SubscriptionLeaf,
 };
 use serde::Serialize;
 
@@ -35,11 +36,21 @@ pub(super) fn told(body: &LeafBody) -> String {
                 leaf.order, leaf.number, leaf.target, leaf.due_at
             )
         }
+        LeafBody::Late(leaf) => late(leaf),
         LeafBody::Poll(leaf) => polled(leaf),
         LeafBody::Subscription(leaf) => subscribed(leaf),
         LeafBody::Reconciliation(leaf) => reconciled(leaf),
         LeafBody::Replay(leaf) => replayed(leaf),
     }
+}
+
+fn late(leaf: &LateLeaf) -> String {
+    let LateLeaf { order, target, message, due_at, step } = leaf;
+    let became = match step {
+        LateStep::Told => "did not go out",
+        LateStep::Sent => "went out late",
+    };
+    format!("order {order}: {message} to {target} was due by {due_at} and {became}")
 }
 
 fn reconciled(leaf: &ReconciliationLeaf) -> String {

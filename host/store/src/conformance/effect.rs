@@ -18,7 +18,7 @@ use crate::contract::{
 use crate::proof::Permit;
 
 /// An event about PO-1, decided as an input of its own; what follows from it, by what is said here.
-async fn said(
+pub(crate) async fn said(
     store: &Arc<dyn Store>,
     number: u64,
     follows: impl FnOnce(DocumentPosition) -> Vec<(&'static str, &'static str, Content)>,

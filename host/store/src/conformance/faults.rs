@@ -13,7 +13,7 @@ use super::fixture::{
     order_id, release, released, resolved, step, waiting,
 };
 use super::person::{add, change, key as token};
-use super::{Fault, Maker, interchange, poll, reconcile, replay, subscription};
+use super::{Fault, Maker, due, interchange, poll, reconcile, replay, subscription};
 use crate::contract::{
     Effect, ExceptionChange, ExceptionTrail, KeptBack, NewRun, NoticePlace, PackageChange, PersonChange, Resolution,
     Store, StoreError, TreeHead,
@@ -21,7 +21,7 @@ use crate::contract::{
 use crate::proof::{Attempt, Journaled, Permit, PollPermit, SubscriptionPermit};
 
 /// Each write, and how many leaves one of it brings here.
-pub(crate) const WRITES: [(&str, usize); 28] = [
+pub(crate) const WRITES: [(&str, usize); 32] = [
     ("activate_configuration", 2),
     ("change_packages", 2),
     ("load_reference", 1),
@@ -40,6 +40,10 @@ pub(crate) const WRITES: [(&str, usize); 28] = [
     ("claim", 0),
     ("number_delivery", 0),
     ("tell_overdue", 1),
+    ("begin_due", 0),
+    ("watch_due", 0),
+    ("tell_late", 1),
+    ("end_late", 1),
     ("commit_run", 1),
     ("begin_attempt", 1),
     ("settle", 1),
@@ -63,6 +67,8 @@ enum Ready {
     Exception(Box<ExceptionTrail>),
     /// With the number of its exception.
     KeptBack(Box<KeptBack>, u64),
+    /// The number of what is late.
+    Message(u64),
     /// What it read says that the write is on record already.
     Done,
 }
@@ -141,6 +147,20 @@ async fn prepare(write: &str, store: &Arc<dyn Store>) -> u64 {
         "commit_run" => assert_eq!(reconcile::differing(store, 1).await, 1),
         "replay_delivered" => replay::taken(store, 1, "PO-1").await,
         "tell_overdue" => assert_eq!(interchange::sent(store, 1, "PO-1", "ZZ:A").await, 1),
+        "watch_due" | "tell_late" => {
+            store.begin_due(vec![due::rule()]).await.unwrap();
+            hold_back(store, 1, "PO-1", &["credit-limit"]).await;
+            if write == "tell_late" {
+                return due::waited_for(store).await;
+            }
+        }
+        "end_late" => {
+            store.begin_due(vec![due::rule()]).await.unwrap();
+            release(store, 1, "PO-1", &[("erp", "order")]).await;
+            let number = due::waited_for(store).await;
+            due::sent(store, 3, due::due(2)).await;
+            return number;
+        }
         "claim" | "number_delivery" | "begin_attempt" | "settle" | "settle_unattempted" => {
             release(store, 1, "PO-1", &[("erp", "order")]).await;
         }
@@ -193,6 +213,7 @@ async fn ready(write: &str, store: &Arc<dyn Store>, number: u64, after_ms: i64) 
                 Some(permit) => Ready::Permit(permit),
             }
         }
+        "tell_late" | "end_late" => Ready::Message(number),
         _ => Ready::Nothing,
     }
 }
@@ -271,6 +292,12 @@ async fn go(write: &str, store: &Arc<dyn Store>, ready: Ready, after_ms: i64) ->
             let due = NOW.plus_ms(interchange::HOUR_MS);
             store.tell_overdue("ZZ:A", 1, interchange::overdue(), due, leaf(60)).await.map(|_| ())
         }
+        ("begin_due", _) => store.begin_due(vec![due::rule()]).await,
+        ("watch_due", _) => store.watch_due(due::rule(), NOW, ALL).await.map(drop),
+        ("tell_late", Ready::Message(number)) => {
+            store.tell_late(number, due::late(), due::due(1), leaf(60)).await.map(drop)
+        }
+        ("end_late", Ready::Message(number)) => store.end_late(number, due::due(2), leaf(60)).await.map(drop),
         ("commit_run", _) => {
             let gone = vec!["key/A".to_owned()];
             store.commit_run(NewRun { gone, ..reconcile::run(1, &["key/B"], leaf(60)) }).await

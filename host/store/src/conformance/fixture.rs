@@ -429,6 +429,9 @@ pub(crate) async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
     for replay in store.replays(0, ALL).await.unwrap() {
         seen.push(format!("replay {} of {} by {}, {} done", replay.digest, replay.deliveries, replay.who, replay.done));
     }
+    for late in store.late_messages(Instant(i64::MAX), ALL).await.unwrap() {
+        seen.push(format!("late {} of {} by {:?}, sent {}", late.kind, late.order_number, late.due_at, late.sent));
+    }
     let credit = CreditQuery { account: account(), currency: usd(0).currency, since: Instant(0) };
     seen.push(format!("credit {:?}", store.credit_reserved(vec![credit]).await.unwrap()));
     seen.push(format!("leaves {:?}", leaves(store).await));

@@ -6,10 +6,10 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  poll  subscription  decide  progress  effect  interchange  level  kept_back  exception  pause  reconcile  known  operation  notice  credit  deliver  replay  log  configuration  person  retention    what each operation promises
-//! faults                                                                                                                                                                                                        both faults of each write, reopened and repeated
-//! model                                                                                                                                                                                                         random stories against a model in memory
-//! line                                                                                                                                                                                                          random histories, and which delivery of each goes
+//! accept  poll  subscription  decide  progress  effect  interchange  due  level  kept_back  exception  pause  reconcile  known  operation  notice  credit  deliver  replay  log  configuration  person  retention    what each operation promises
+//! faults                                                                                                                                                                                                             both faults of each write, reopened and repeated
+//! model                                                                                                                                                                                                              random stories against a model in memory
+//! line                                                                                                                                                                                                               random histories, and which delivery of each goes
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail loudly")]
@@ -30,6 +30,7 @@ pub(crate) mod progress;
 
 pub(crate) mod effect;
 
+pub(crate) mod due;
 pub(crate) mod interchange;
 
 pub(crate) mod level;
@@ -161,6 +162,13 @@ macro_rules! suite {
                 what_was_given_up_and_is_accepted_falls_due_to_be_settled_as_found,
                 what_was_not_answered_in_time_is_told_once_and_closed_by_the_answer,
                 an_answer_may_come_before_the_host_knows_that_it_was_sent;
+            due: what_did_not_go_out_in_time_is_told_once_and_over_when_it_goes,
+                what_goes_out_in_time_is_waited_for_no_more_and_what_goes_late_is_told_apart,
+                what_follows_from_something_said_has_gone_out_when_the_message_made_of_it_has,
+                a_new_rule_looks_at_what_comes_and_one_that_is_gone_waits_for_nothing,
+                channel_and_partner_of_an_order_say_whether_and_by_when,
+                whatever_the_pages_and_however_often_it_is_looked_each_is_told_once,
+                what_people_closed_is_waited_for_no_more;
             level: the_newest_level_of_an_item_is_known_and_told_after_a_reopening,
                 a_newer_level_takes_the_place_of_what_waits,
                 what_is_under_way_ends_first_and_is_not_sent_after_a_newer_level,
@@ -316,6 +324,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("progress.rs"),
         include_str!("effect.rs"),
         include_str!("interchange.rs"),
+        include_str!("due.rs"),
         include_str!("level.rs"),
         include_str!("notice.rs"),
         include_str!("poll.rs"),

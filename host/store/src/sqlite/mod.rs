@@ -29,6 +29,8 @@ mod counts;
 
 mod dead_letter;
 
+mod due;
+
 mod envelope;
 
 mod exception;
@@ -87,15 +89,15 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::contract::{
     After, Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DeliveredPage, DeliveredWanted,
-    DocumentPosition, DocumentView, EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Finding, Forgotten,
-    Happening, HistoryQuery, InputId, InterchangeView, ItemStanding, JournalEntry, JournalOutcome, JudgedHold, Kept,
-    KeptBack, KeptInput, Lease, MeasuredOrder, NewException, NewPersonChange, NewReference, NewReplay, NewReview,
-    NewRun, NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload, OperationLeaf, OrderEventView, OrderName,
-    OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView, OrdersAtPage, OrdersAtWanted, PackageChange,
-    PackageView, Part, PartView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView,
-    PolledChange, Presented, ReconciliationView, ReferenceTable, ReferenceWanted, ReplayView, Room, SaidPage,
-    SaidWanted, Settlement, StepTaken, Store, StoreError, SubscriptionEnd, SubscriptionView, Summary, TreeHead,
-    UnsequencedLeaf, WaitingDeliveries, WaitingOrders, WeighedProposal,
+    DocumentPosition, DocumentView, DueRule, EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Finding,
+    Forgotten, Happening, HistoryQuery, InputId, InterchangeView, ItemStanding, JournalEntry, JournalOutcome,
+    JudgedHold, Kept, KeptBack, KeptInput, LateMessage, Lease, MeasuredOrder, NewException, NewPersonChange,
+    NewReference, NewReplay, NewReview, NewRun, NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload, OperationLeaf,
+    OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView, OrdersAtPage,
+    OrdersAtWanted, PackageChange, PackageView, Part, PartView, PauseAbout, PayloadRef, Period, Person, PersonView,
+    PluginUsage, PollEnd, PollView, PolledChange, Presented, ReconciliationView, ReferenceTable, ReferenceWanted,
+    ReplayView, Room, SaidPage, SaidWanted, Settlement, StepTaken, Store, StoreError, SubscriptionEnd,
+    SubscriptionView, Summary, TreeHead, UnsequencedLeaf, WaitingDeliveries, WaitingOrders, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, SubscriptionPermit};
 use reader::Reader;
@@ -269,7 +271,8 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         include_str!("package.sql"),
         include_str!("poll.sql"),
         include_str!("subscription.sql"),
-        include_str!("replay.sql")
+        include_str!("replay.sql"),
+        include_str!("due.sql")
     );
     connection.execute_batch(more).map_err(failed)?;
     operation::prepare(connection)
@@ -542,6 +545,32 @@ impl Store for SqliteStore {
     ) -> Result<bool, StoreError> {
         let partner = partner.to_owned();
         self.writer.write(move |tx| interchange::tell_overdue(tx, &partner, number, &exception, at, &leaf)).await
+    }
+
+    async fn begin_due(&self, rules: Vec<DueRule>) -> Result<(), StoreError> {
+        self.writer.write(move |tx| due::begin(tx, &rules)).await
+    }
+
+    async fn watch_due(&self, rule: DueRule, at: Instant, limit: u32) -> Result<bool, StoreError> {
+        self.writer.write(move |tx| due::watch(tx, &rule, at, limit)).await
+    }
+
+    async fn late_messages(&self, at: Instant, limit: u32) -> Result<Vec<LateMessage>, StoreError> {
+        self.read_for_people(move |connection| due::late(connection, at, limit)).await
+    }
+
+    async fn tell_late(
+        &self,
+        message: u64,
+        exception: NewException,
+        at: Instant,
+        leaf: Leaf,
+    ) -> Result<bool, StoreError> {
+        self.writer.write(move |tx| due::tell(tx, message, &exception, at, &leaf)).await
+    }
+
+    async fn end_late(&self, message: u64, at: Instant, leaf: Leaf) -> Result<bool, StoreError> {
+        self.writer.write(move |tx| due::end(tx, message, at, &leaf)).await
     }
 
     async fn reconciliation(&self, reconciliation: &str) -> Result<ReconciliationView, StoreError> {

@@ -1,0 +1,232 @@
+//! Messages that have to go out by a time: what is waited for, what is told of it, and when it is over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use portreeve_model::{ChannelId, ExceptionAction, ExceptionKind, Instant};
+
+use super::Maker;
+use super::effect::said;
+use super::fixture::{
+    ALL, NOW, applied, channel, claim, cleared, commit, hold_back, kept_back, leaf, lease, leaves, order_id, release,
+    resolved, step, waits,
+};
+use crate::contract::{Content, DueAfter, DueRule, Effect, LateMessage, NewException, OrderEventKind, Store};
+
+pub(crate) const HOUR_MS: i64 = 3_600_000;
+
+/// The ERP has an order within an hour of its receipt.
+pub(crate) fn rule() -> DueRule {
+    DueRule {
+        name: "order after order.created".to_owned(),
+        target: "erp".to_owned(),
+        kind: "order".to_owned(),
+        after: DueAfter::Order,
+        channels: BTreeSet::new(),
+        within_ms: HOUR_MS,
+        partners_ms: BTreeMap::new(),
+    }
+}
+
+pub(crate) fn late() -> NewException {
+    waits(ExceptionKind::Order, "message-late")
+}
+
+/// When the only message of an input with this number is due.
+pub(crate) fn due(number: i64) -> Instant {
+    NOW.plus_ms(number + HOUR_MS)
+}
+
+async fn watch(store: &Arc<dyn Store>, rule: DueRule, at: Instant) {
+    assert!(!store.watch_due(rule, at, ALL).await.unwrap(), "nothing is left");
+}
+
+/// Looks at what there is, and says the number of the only message that is waited for.
+pub(crate) async fn waited_for(store: &Arc<dyn Store>) -> u64 {
+    watch(store, rule(), NOW).await;
+    store.late_messages(due(1), ALL).await.unwrap().pop().unwrap().number
+}
+
+/// Order and whether it went out, of each that is late at a time.
+async fn seen(store: &Arc<dyn Store>, at: Instant) -> Vec<(String, bool)> {
+    let found = store.late_messages(at, ALL).await.unwrap().into_iter();
+    found.map(|message| (message.order_number, message.sent)).collect()
+}
+
+/// What is due first for its target goes out at a time.
+pub(crate) async fn sent(store: &Arc<dyn Store>, first_leaf: u64, at: Instant) {
+    let permit = claim(store, 0).await.remove(0);
+    let attempt = store.begin_attempt(permit, lease(0), leaf(first_leaf)).await.unwrap();
+    store.settle(attempt, applied(), at, leaf(first_leaf + 1)).await.unwrap();
+}
+
+pub(crate) async fn what_did_not_go_out_in_time_is_told_once_and_over_when_it_goes(maker: impl Maker) {
+    let store = maker.open().await;
+    store.begin_due(vec![rule()]).await.unwrap();
+    hold_back(&store, 1, "PO-1", &["credit-limit"]).await;
+    let (before, at) = (due(1).plus_ms(-1), due(1));
+    watch(&store, rule(), before).await;
+    assert_eq!(seen(&store, before).await, []);
+    let found = store.late_messages(at, ALL).await.unwrap().remove(0);
+    let expected = LateMessage {
+        number: found.number,
+        order: order_id("PO-1"),
+        order_number: "PO-1".to_owned(),
+        partner: "C-1201".to_owned(),
+        target: "erp".to_owned(),
+        kind: "order".to_owned(),
+        due_at: at,
+        sent: false,
+    };
+    assert_eq!(found, expected);
+    assert!(!store.end_late(found.number, at, leaf(9)).await.unwrap(), "it did not go out");
+    assert!(!store.tell_late(found.number, late(), before, leaf(9)).await.unwrap(), "it is not due yet");
+    assert!(store.tell_late(found.number, late(), at, leaf(10)).await.unwrap());
+    assert!(!store.tell_late(found.number, late(), at, leaf(11)).await.unwrap(), "once");
+    drop(store);
+
+    let store = maker.open().await;
+    store.begin_due(vec![rule()]).await.unwrap();
+    watch(&store, rule(), at).await;
+    assert_eq!(seen(&store, at).await, [], "they know");
+    let told = store.exceptions(ALL).await.unwrap().pop().unwrap();
+    assert_eq!((told.order, told.code.as_str()), (Some(order_id("PO-1")), "message-late"));
+    let review = cleared(&kept_back(&store, "PO-1").await, leaf(12));
+    store.commit_review(review).await.unwrap();
+    sent(&store, 13, at.plus_ms(7)).await;
+    assert_eq!(seen(&store, at).await, [("PO-1".to_owned(), true)]);
+    let count = leaves(&store).await.len();
+    assert!(store.end_late(found.number, at.plus_ms(8), leaf(15)).await.unwrap());
+    assert!(!store.end_late(found.number, at.plus_ms(8), leaf(16)).await.unwrap(), "once");
+    assert_eq!((leaves(&store).await.len(), seen(&store, at).await), (count + 1, vec![]));
+    let closed = store.exception(told.id).await.unwrap().unwrap().exception.closed.unwrap();
+    assert_eq!((closed.who, closed.how.as_str()), (None, "cleared"));
+    let trail = store.order_trail(order_id("PO-1")).await.unwrap().unwrap();
+    for number in [10, 15] {
+        assert!(trail.leaves.iter().any(|found| found.id == leaf(number).id()), "its leaf is in the order's story");
+    }
+}
+
+pub(crate) async fn what_goes_out_in_time_is_waited_for_no_more_and_what_goes_late_is_told_apart(maker: impl Maker) {
+    let store = maker.open().await;
+    store.begin_due(vec![rule()]).await.unwrap();
+    for (number, key, sent_at) in [(1, "PO-1", due(1)), (11, "PO-2", due(11).plus_ms(1))] {
+        release(&store, number, key, &[("erp", "order")]).await;
+        watch(&store, rule(), NOW).await;
+        sent(&store, number + 2, sent_at).await;
+    }
+    let at = due(11).plus_ms(2);
+    assert_eq!(seen(&store, at).await, [("PO-2".to_owned(), true)]);
+    watch(&store, rule(), at).await;
+    let found = store.late_messages(at, ALL).await.unwrap().remove(0);
+    assert!(!store.tell_late(found.number, late(), at, leaf(30)).await.unwrap(), "it went out meanwhile");
+    assert!(store.end_late(found.number, at, leaf(31)).await.unwrap());
+    assert_eq!((seen(&store, at).await, store.exceptions(ALL).await.unwrap().len()), (vec![], 0));
+    // One that had gone out when it was looked at first is never waited for.
+    release(&store, 41, "PO-3", &[("erp", "order")]).await;
+    sent(&store, 43, NOW).await;
+    watch(&store, rule(), NOW).await;
+    assert_eq!(seen(&store, due(41)).await, []);
+}
+
+pub(crate) async fn what_follows_from_something_said_has_gone_out_when_the_message_made_of_it_has(maker: impl Maker) {
+    let store = maker.open().await;
+    let after = DueAfter::Event(OrderEventKind::Picked);
+    let rule = DueRule { after, target: "wms".to_owned(), kind: "note".to_owned(), ..rule() };
+    store.begin_due(vec![rule.clone()]).await.unwrap();
+    release(&store, 1, "PO-1", &[]).await;
+    for number in [11, 21] {
+        let follows = |here| vec![("wms", "note", Content::Said(here)), ("wms", "other", Content::Said(here))];
+        let (decision, _) = said(&store, number, follows).await;
+        commit(&store, decision).await.unwrap();
+    }
+    watch(&store, rule.clone(), NOW).await;
+    let at = due(21);
+    assert_eq!(seen(&store, due(11)).await.len(), 1, "it counts from when each was received");
+    assert_eq!(seen(&store, at).await.len(), 2);
+    sent(&store, 31, NOW).await;
+    watch(&store, rule, at).await;
+    let left: Vec<Instant> = store.late_messages(at, ALL).await.unwrap().iter().map(|message| message.due_at).collect();
+    assert_eq!(left, [at], "the second one's is still to go");
+}
+
+pub(crate) async fn a_new_rule_looks_at_what_comes_and_one_that_is_gone_waits_for_nothing(maker: impl Maker) {
+    let store = maker.open().await;
+    hold_back(&store, 1, "PO-1", &["credit-limit"]).await;
+    watch(&store, rule(), NOW).await;
+    assert_eq!(seen(&store, due(1)).await, [], "nobody began with it");
+    store.begin_due(vec![rule()]).await.unwrap();
+    hold_back(&store, 11, "PO-2", &["credit-limit"]).await;
+    watch(&store, rule(), NOW).await;
+    assert_eq!(seen(&store, due(11)).await, [("PO-2".to_owned(), false)]);
+    store.begin_due(Vec::new()).await.unwrap();
+    assert_eq!(seen(&store, due(11)).await, []);
+    store.begin_due(vec![rule()]).await.unwrap();
+    watch(&store, rule(), NOW).await;
+    assert_eq!(seen(&store, due(11)).await, [], "it begins anew");
+}
+
+pub(crate) async fn channel_and_partner_of_an_order_say_whether_and_by_when(maker: impl Maker) {
+    let store = maker.open().await;
+    let elsewhere = DueRule {
+        name: "elsewhere".to_owned(),
+        channels: BTreeSet::from([ChannelId::parse("shop").unwrap()]),
+        ..rule()
+    };
+    let partners_ms = BTreeMap::from([("C-1201".to_owned(), 2 * HOUR_MS), ("C-1202".to_owned(), 1)]);
+    let agreed = DueRule { channels: BTreeSet::from([channel()]), partners_ms, ..rule() };
+    store.begin_due(vec![elsewhere.clone(), agreed.clone()]).await.unwrap();
+    hold_back(&store, 1, "PO-1", &["credit-limit"]).await;
+    for rule in [elsewhere, agreed] {
+        watch(&store, rule, NOW).await;
+    }
+    let at = due(1).plus_ms(HOUR_MS);
+    assert_eq!((seen(&store, at.plus_ms(-1)).await, seen(&store, at).await.len()), (vec![], 1));
+}
+
+pub(crate) async fn whatever_the_pages_and_however_often_it_is_looked_each_is_told_once(maker: impl Maker) {
+    let mut store = maker.open().await;
+    store.begin_due(vec![rule()]).await.unwrap();
+    let at = due(1_000);
+    let (mut told, mut next_leaf) = (0, 500);
+    for (round, limit) in [(1_u64, 1), (2, 2), (3, 3), (4, ALL)] {
+        for nth in 0..3 {
+            hold_back(&store, round * 40 + nth * 10, &format!("PO-{round}-{nth}"), &["credit-limit"]).await;
+        }
+        while store.watch_due(rule(), at, limit).await.unwrap() {}
+        loop {
+            let page = store.late_messages(at, limit).await.unwrap();
+            assert!(page.len() <= usize::try_from(limit).unwrap());
+            let Some(message) = page.first() else { break };
+            for expected in [true, false] {
+                next_leaf += 1;
+                let done = store.tell_late(message.number, late(), at, leaf(next_leaf)).await.unwrap();
+                assert_eq!(done, expected);
+            }
+            told += 1;
+        }
+        drop(store);
+        store = maker.open().await;
+        store.begin_due(vec![rule()]).await.unwrap();
+    }
+    let open = store.exceptions(ALL).await.unwrap();
+    assert_eq!((told, open.iter().filter(|found| found.code == "message-late").count()), (12, 12));
+}
+
+pub(crate) async fn what_people_closed_is_waited_for_no_more(maker: impl Maker) {
+    let store = maker.open().await;
+    store.begin_due(vec![rule()]).await.unwrap();
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    watch(&store, rule(), NOW).await;
+    let at = due(1);
+    let found = store.late_messages(at, ALL).await.unwrap().remove(0);
+    assert!(store.tell_late(found.number, late(), at, leaf(10)).await.unwrap());
+    let told = store.exceptions(ALL).await.unwrap().remove(0);
+    let closed = resolved(ExceptionAction::Abandon, Effect::Close);
+    let step = step(&store, told.id, "ada", closed, leaf(11)).await;
+    store.step_exception(step).await.unwrap();
+    watch(&store, rule(), at).await;
+    sent(&store, 12, at).await;
+    assert!(!store.end_late(found.number, at, leaf(14)).await.unwrap(), "nobody waits for it");
+    assert_eq!(seen(&store, at).await, []);
+}
