@@ -98,6 +98,8 @@ mod kept_back;
 
 mod credit;
 
+mod rechecked;
+
 mod channels;
 
 mod cloudevents;

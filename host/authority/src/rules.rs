@@ -28,9 +28,10 @@
 //! overdue_days_max = 30            # the oldest receivable
 //! data_age_minutes_max = 120       # the account's figures
 //! no_account = "hold"              # hold or off: customers whom the table `credit` does not have
+//! recheck = true                   # once more when stock is set aside; so it is where nothing is said
 //! ```
 //!
-//! Every key is required: a rule is off because somebody wrote so. Findings carry
+//! Every other key is required: a rule is off because somebody wrote so. Findings carry
 //! codes, amounts and positions, and no personal data.
 
 mod amounts;

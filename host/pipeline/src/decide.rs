@@ -31,6 +31,8 @@ mod counting;
 
 mod crediting;
 
+mod rechecking;
+
 mod weighing;
 
 mod standing;
@@ -240,6 +242,7 @@ impl Pipeline {
         let mut postponed = BTreeSet::new();
         let subjects = Subjects::of(&mapped);
         let mut standings = self.standings(subjects.orders(), &mapped).await?;
+        standings.rechecks = self.rechecks(&mapped, &standings, &tables).await?;
         for mapped in mapped {
             let Some(mapped) = self.in_turn(mapped, &subjects, &standings, now) else { continue };
             let subject = subjects.of_document(mapped.document.position());

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_authority::Advice;
-use portreeve_authority::rules::ReferenceFacts;
+use portreeve_authority::rules::{ReferenceFacts, is_about_credit};
 use portreeve_model::{ChannelId, Digest, Event, Instant, Order, OrderId};
 use portreeve_record::leaf::{Label, ReviewLeaf};
 use portreeve_record::merkle::leaf_hash;
@@ -98,6 +98,29 @@ struct Said {
     record: ProcessRecord,
     /// What followed from it; none where the routes may be others by now.
     effects: Option<Vec<EffectRecord>>,
+    /// What the rule about credit found before picking, where it was asked.
+    credit: Option<CreditThen>,
+}
+
+/// Credit as it was looked at before picking.
+struct CreditThen {
+    told: CreditRecord,
+    at: Instant,
+    rules: Digest,
+    looked_up: Vec<RecordedLookup>,
+    findings: Vec<FindingRecord>,
+}
+
+impl CreditThen {
+    fn of(record: &DecisionRecord) -> Option<Self> {
+        Some(Self {
+            told: record.credit?,
+            at: record.decided_at,
+            rules: record.rules,
+            looked_up: recorded(&record.answers, &record.looked_up),
+            findings: record.findings.iter().filter(|finding| is_about_credit(&finding.code)).cloned().collect(),
+        })
+    }
 }
 
 impl Pipeline {
@@ -224,7 +247,7 @@ impl Pipeline {
                         "the log has no entry for what the store says of document {position}: the store was changed; restore it"
                     ));
                 }
-                let (Said { record, effects }, event) = match self.said_then(said).await {
+                let (Said { record, effects, credit }, event) = match self.said_then(said).await {
                     Ok(Some(said)) => said,
                     Ok(None) => {
                         compared
@@ -273,10 +296,30 @@ impl Pipeline {
                         record.event, record.outcome, again.outcome
                     ));
                 }
+                match credit {
+                    Some(then) if then.rules != self.rules.digest() => {
+                        let (now, then) = (self.rules.digest(), then.rules);
+                        compared
+                            .left_out
+                            .push(format!("the rules are {now} now and were {then} at document {position}"));
+                    }
+                    Some(then) if self.finds_otherwise(order, &then) => differences.push(format!(
+                        "the findings about credit before picking, with document {position}, differ from the record"
+                    )),
+                    Some(_) | None => {}
+                }
                 compared.events = compared.events.saturating_add(1);
                 course = here.ok();
             }
         }
+    }
+
+    /// Whether the rule about credit does not find what it found before picking. What a person had let
+    /// pass, or had an exception about, is not in the record.
+    fn finds_otherwise(&self, order: &Order, then: &CreditThen) -> bool {
+        let answer = answers(then.looked_up.clone());
+        let now = self.credit_found_again(order, &mut RuleRows::of(&answer), (then.told, then.at));
+        then.findings.iter().any(|finding| !now.contains(finding))
     }
 
     /// The decisions about what came about an order that the log names.
@@ -306,9 +349,10 @@ impl Pipeline {
         };
         let event = Event::from_json(&event).map_err(|error| RederiveError::Event(error.to_string()))?;
         let same_routes = record.configuration == self.plugins.now().configuration;
+        let credit = CreditThen::of(&record);
         let effects = same_routes.then_some(record.effects);
         let record = record.process.filter(|record| record.definition == self.process.digest());
-        Ok(record.map(|record| (Said { record, effects }, event)))
+        Ok(record.map(|record| (Said { record, effects, credit }, event)))
     }
 
     /// Asks the rules again about each review of an order; what differs, one sentence each.

@@ -24,6 +24,8 @@ pub(super) struct CreditRule {
     pub(super) overdue_days_max: i64,
     pub(super) data_age_minutes_max: i64,
     pub(super) no_account_holds: bool,
+    /// Whether it is looked at once more before picking.
+    pub(super) recheck: bool,
 }
 
 /// The account that an order's release adds to.
@@ -118,6 +120,25 @@ impl Rules {
     #[must_use]
     pub fn checks_credit(&self) -> bool {
         self.credit.check
+    }
+
+    /// Whether the account of an order is looked at once more when its stock is set aside.
+    #[must_use]
+    pub fn rechecks_credit(&self) -> bool {
+        self.credit.check && self.credit.recheck
+    }
+
+    /// What speaks against picking an order that was released before: the rule as it is now, with an
+    /// exposure that has the order already, in the figures or in what was released since.
+    #[must_use]
+    pub fn check_credit_again(
+        &self,
+        currency: Currency,
+        account: &Account,
+        reserved_minor: i64,
+        now: Instant,
+    ) -> Vec<Finding> {
+        self.check_credit(Money { minor: 0, currency }, account, reserved_minor, now).findings
     }
 
     /// Looks at the account that an order's release would add to. `reserved_minor` is what

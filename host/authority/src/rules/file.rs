@@ -101,6 +101,8 @@ fn read_credit(mut table: Table<'_>, problems: &mut Problems) -> Option<CreditRu
     let data_age_minutes_max =
         table.required("data_age_minutes_max", &minutes, problems, |v| whole(v, &(1..=DATA_AGE_MINUTES_MAX)));
     let no_account = table.required("no_account", "`hold` or `off`", problems, |v| choice(v, &NO_ACCOUNT));
+    // Files of before have no such key, and whoever wants no second look says so.
+    let recheck = table.optional("recheck", "true or false", problems, |v| v.as_bool());
     table.finish(problems);
     Some(CreditRule {
         check: check?,
@@ -108,5 +110,6 @@ fn read_credit(mut table: Table<'_>, problems: &mut Problems) -> Option<CreditRu
         overdue_days_max: overdue_days_max?,
         data_age_minutes_max: data_age_minutes_max?,
         no_account_holds: no_account?,
+        recheck: recheck.unwrap_or(true),
     })
 }

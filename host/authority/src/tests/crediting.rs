@@ -135,6 +135,23 @@ fn who_has_no_account_is_held_or_let_pass_as_the_rule_says_and_a_mistake_of_ours
 }
 
 #[test]
+fn an_order_that_was_released_counts_once_when_it_is_looked_at_again() {
+    let again = |text: &str, reserved_minor: i64| {
+        let rules = rules(text);
+        assert!(rules.rechecks_credit());
+        let found = rules.check_credit_again(usd(0).currency, &account(Looked::Found(facts())), reserved_minor, NOW);
+        found.into_iter().map(|finding| finding.code).collect::<Vec<_>>()
+    };
+    assert!(again(RULES, 300_000).is_empty(), "all that is left was released, and it is among that");
+    assert_eq!(again(RULES, 300_001), ["credit-limit"]);
+    let stricter = RULES.replace("overdue_days_max = 30", "overdue_days_max = 29\nrecheck = true");
+    assert_eq!(again(&stricter, 0), ["credit-overdue"]);
+    for off in [("check = true", "check = false"), ("check = true", "check = true\nrecheck = false")] {
+        assert!(!rules(&RULES.replace(off.0, off.1)).rechecks_credit(), "{off:?}");
+    }
+}
+
+#[test]
 fn a_credit_rule_out_of_range_or_of_another_spelling_is_refused_with_its_key() {
     for (from, to, key) in [
         ("limit_bp = 9000", "limit_bp = 20001", "limit_bp"),
@@ -143,6 +160,7 @@ fn a_credit_rule_out_of_range_or_of_another_spelling_is_refused_with_its_key() {
         (r#"no_account = "hold""#, r#"no_account = "refuse""#, "no_account"),
         ("check = true", "", "check"),
         ("check = true", "check = true\nceiling = 1", "ceiling"),
+        ("check = true", "check = true\nrecheck = \"no\"", "recheck"),
         ("release_grace_minutes = 1440", "", "release_grace_minutes"),
     ] {
         let text = RULES.replace(from, to);

@@ -100,7 +100,17 @@ pub(crate) fn reference_facts(
 /// units of `currency` (`limit`, `receivables`, `shipped-not-invoiced`,
 /// `released-not-shipped`, `unapplied-cash`), `overdue-days`, and `as-of`, RFC 3339.
 pub(crate) fn credit_account(order: &Order, reference: &ReferenceFacts, rows: &mut RuleRows<'_>) -> Account {
-    let named = reference.customer.found().and_then(|customer| customer.credit_account.as_ref());
+    account(order, &reference.customer, rows)
+}
+
+/// The same, of an order of which nothing else is asked.
+pub(crate) fn credit_account_alone(order: &Order, rows: &mut RuleRows<'_>) -> Account {
+    let customer = rows.looked("customer", &order.customer.id, customer_facts);
+    account(order, &customer, rows)
+}
+
+fn account(order: &Order, customer: &Looked<CustomerFacts>, rows: &mut RuleRows<'_>) -> Account {
+    let named = customer.found().and_then(|customer| customer.credit_account.as_ref());
     let name = named.unwrap_or(&order.customer.id).clone();
     Account { facts: rows.looked(CREDIT_TABLE, &name, |row| credit_facts(row).ok()), is_named: named.is_some(), name }
 }

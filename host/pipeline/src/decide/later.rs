@@ -33,6 +33,7 @@ use super::advised;
 use super::facts::{self, RuleRows};
 use super::following::{self, Followed, Moved, Paying, REFUND_NOT_SENT, Worry};
 use super::reading::for_a_person;
+use super::rechecking;
 use super::validating::{Standings, order_id, origin};
 use crate::decision::{Answers, DecisionRecord, EffectRecord, FindingRecord};
 use crate::exception::Limits;
@@ -334,8 +335,12 @@ impl Pipeline {
             (_, Some(outcome)) => decided_as(outcome),
             (_, None) => DecidedState::Changed,
         };
+        let looks_at_credit = is_wanted && rechecking::is_allocated(moved);
+        let rechecked = if looks_at_credit { standings.rechecks.remove(&id) } else { None };
+        let found = rechecked.as_ref().map(|rechecked| self.found_before_picking(rechecked, now)).unwrap_or_default();
         let mut answers = Answers::default();
-        let looked_up = answers.places(&rows.asked().collect::<Vec<_>>());
+        let asked = rows.asked().chain(rechecked.iter().flat_map(|rechecked| rechecked.asked.iter().cloned()));
+        let looked_up = answers.places(&asked.collect::<Vec<_>>());
         let record = DecisionRecord {
             v: 1,
             order: id,
@@ -350,8 +355,13 @@ impl Pipeline {
             answers: answers.into_records(),
             looked_up,
             history: None,
-            credit: None,
-            findings: followed.iter().flat_map(|followed| &followed.concerns).map(finding).collect(),
+            credit: rechecked.as_ref().map(|rechecked| rechecked.credit),
+            findings: followed
+                .iter()
+                .flat_map(|followed| &followed.concerns)
+                .map(finding)
+                .chain(found.iter().map(rechecking::recorded))
+                .collect(),
             scorings: Vec::new(),
             verdicts: Vec::new(),
             state: later.kind.as_str().to_owned(),
@@ -407,6 +417,7 @@ impl Pipeline {
             let (code, detail) = what_to_do(later.kind, exists);
             exceptions.push(for_a_person(queue, code, detail));
         }
+        exceptions.extend(self.before_picking(&found));
         let exceptions = exceptions.into_iter().map(|exception| {
             // A change of an order that is here is carried out by people, or refused.
             let is_change = exists && exception.code == CHANGED_ORDER;

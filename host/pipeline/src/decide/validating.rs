@@ -15,6 +15,7 @@ use super::facts::{self, RuleRows};
 use super::following::{Course, Courses};
 use super::level::Levels;
 use super::reading::{Mapped, Reading, for_a_person};
+use super::rechecking::Rechecks;
 use crate::exception::Limits;
 use crate::history::Origin;
 use crate::process::Concern;
@@ -28,6 +29,8 @@ pub(super) struct Standings {
     known: BTreeMap<OrderId, OrderStanding>,
     courses: Courses,
     levels: Levels,
+    /// Credit of orders for which stock is set aside.
+    pub(super) rechecks: Rechecks,
 }
 
 impl Standings {
@@ -95,7 +98,7 @@ impl Pipeline {
         let followed = followed.filter_map(|order| Some((order, *known.get(&order)?)));
         let courses = self.courses(followed.collect()).await?;
         let levels = self.levels(mapped).await?;
-        Ok(Standings { known, courses, levels })
+        Ok(Standings { known, courses, levels, rechecks: Rechecks::new() })
     }
 
     /// The host's own rules; what is no new order is decided here already.
