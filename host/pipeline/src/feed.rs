@@ -111,6 +111,10 @@ pub struct Subscription {
     answer_timeout_ms: Option<u32>,
 }
 
+/// The settings of a connector that posts to a subscriber.
+pub(crate) const URL: &str = "url";
+pub(crate) const ANSWER_TIMEOUT: &str = "answer-timeout-ms";
+
 /// Who stands in the place of a stream's connector, which it has none of: the host sends by itself.
 const THE_HOST: &str = "host";
 
@@ -140,8 +144,8 @@ impl Subscriber {
             Some(nats) => (nats.origin()?, PluginName::parse(THE_HOST).ok()?, None, BTreeMap::new()),
             None => {
                 let url = self.url.as_ref()?;
-                let mut settings = BTreeMap::from([("url".to_owned(), url.clone())]);
-                settings.extend(answer_timeout_ms.map(|ms| ("answer-timeout-ms".to_owned(), ms.to_string())));
+                let mut settings = BTreeMap::from([(URL.to_owned(), url.clone())]);
+                settings.extend(answer_timeout_ms.map(|ms| (ANSWER_TIMEOUT.to_owned(), ms.to_string())));
                 let credential = CredentialEntry::StandardWebhooks(WebhookEntry { secret: self.secret.clone()? });
                 (origin_of(url)?, self.connector.clone()?, Some(credential), settings)
             }

@@ -26,6 +26,7 @@ use portreeve_registry::{DeclaredSetting, DeclaredSettings};
 use portreeve_sandbox::Call;
 
 use self::problem::Slip;
+use crate::feed::{ANSWER_TIMEOUT, URL};
 use crate::poll::Poll;
 use crate::route::{Channel, Routes, Target};
 
@@ -181,10 +182,28 @@ impl<'a> Place<'a> {
         let problem = |(name, (plugins, setting)): (&str, (Vec<&PluginName>, &DeclaredSetting))| {
             let need = if plugins.len() == 1 { "needs" } else { "need" };
             let (called, those, about) = (&self.called, quoted(&plugins), &setting.about);
-            let sentence = format!("{called} has no setting `{name}`, which {those} {need}; add it ({about})");
+            let sentence = if self.is_the_hosts && !self.may_say(name) {
+                format!(
+                    "{called} has no setting `{name}`, which {those} {need}, and a subscriber has no settings of its own; name another plugin"
+                )
+            } else {
+                format!("{called} has no {}, which {those} {need}; add it ({about})", self.as_written(name))
+            };
             self.problem(name, Slip::Missing, &plugins, sentence)
         };
         missing.into_iter().map(problem).collect()
+    }
+
+    /// Whether whoever writes a subscriber has a key for this setting.
+    fn may_say(&self, name: &str) -> bool {
+        let is_posted_to = self.settings.contains_key(URL);
+        is_posted_to && name == ANSWER_TIMEOUT
+    }
+
+    /// A setting as whoever wrote it has to look for it: those of a subscriber are made of keys.
+    fn as_written(&self, name: &str) -> String {
+        let name = on_one_line(name);
+        if self.is_the_hosts { format!("`{}`", name.replace('-', "_")) } else { format!("setting `{name}`") }
     }
 
     fn has(&self, name: &str, setting: &DeclaredSetting) -> bool {
@@ -200,10 +219,9 @@ impl<'a> Place<'a> {
                 let read = read_by(*reader, declared).filter(|(name, setting)| setting.is_called(name, written));
                 for expected in read.filter_map(|(_, setting)| setting.expected(value)) {
                     let shown = on_one_line(&value.chars().take(SHOWN_CHARS_MAX).collect::<String>());
-                    let (called, plugin, name) = (&self.called, reader.0, on_one_line(written));
-                    let sentence = format!(
-                        "setting `{name}` of {called} is `{shown}`, and `{plugin}` takes {expected}; correct it"
-                    );
+                    let (called, plugin, name) = (&self.called, reader.0, self.as_written(written));
+                    let sentence =
+                        format!("{name} of {called} is `{shown}`, and `{plugin}` takes {expected}; correct it");
                     let problem = self.problem(written, Slip::NotTaken, &[plugin], sentence);
                     // Two calls of one plugin read it alike.
                     if !wrong.contains(&problem) {
@@ -328,6 +346,30 @@ mod tests {
             target_of("rest", true, settings),
             &[
                 "setting `answer-timeout-ms` of target `erp` is `soon`, and `rest` takes a whole number from 1 to 25000; correct it",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_subscriber_hears_of_its_own_keys_and_of_no_setting_that_it_cannot_give() {
+        let subscriber = |connector: &str, timeout_ms: u32| {
+            json!({"subscriber": [{
+                "id": "crm", "url": "https://crm.example/hooks", "secret": {"file": "crm.key"},
+                "connector": connector, "transformer": "documents", "exception_queue": "integration",
+                "answer_timeout_ms": timeout_ms,
+            }]})
+        };
+        let routes = |connector: &str, timeout_ms: u32| {
+            let mut routes: Routes = serde_json::from_value(subscriber(connector, timeout_ms)).unwrap();
+            routes.targets = routes.subscribers.iter().filter_map(crate::feed::Subscriber::target).collect();
+            routes.setting_problems(&declared()).iter().map(SettingProblem::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(routes("old", 30_000), Vec::<String>::new());
+        assert_eq!(
+            routes("rest", 30_000),
+            [
+                "subscriber `crm` has no setting `base-url`, which `rest` needs, and a subscriber has no settings of its own; name another plugin",
+                "`answer_timeout_ms` of subscriber `crm` is `30000`, and `rest` takes a whole number from 1 to 25000; correct it",
             ],
         );
     }
