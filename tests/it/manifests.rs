@@ -155,10 +155,9 @@ fn both_readers_agree_on_what_a_setting_may_be() {
         (of_kind("kind = \"text\"\nrequired = \"yes\""), none),
         (of_kind("kind = \"text\"\ndefault = 1"), none),
         (of_kind("kind = \"text\"\non = []"), both),
-        (
-            of_kind("kind = \"text\"\non = [\"receive\", \"deliver\", \"find\", \"poll\", \"check\"]"),
-            [true, false, false],
-        ),
+        (of_kind("kind = \"text\"\non = [\"receive\", \"deliver\", \"find\", \"poll\"]"), [true, false, false]),
+        (of_kind("kind = \"text\"\non = [\"check\"]"), none),
+        (of_kind("kind = \"text\"\non = [\"deliver\", \"check\"]"), none),
         (of_kind("kind = \"text\"\non = [\"to-canonical\", \"from-canonical\"]"), [false, true, false]),
         (of_kind("kind = \"text\"\non = [\"score\"]"), none),
         (of_kind("kind = \"text\"\non = [\"receive\", \"to-canonical\"]"), none),

@@ -189,21 +189,28 @@ impl DeclaredSetting {
             }
         }
         if let Some(of) = of {
-            let calls = calls_of(of);
+            let (calls, expected) = calls_of(of);
             for on in self.on.iter().filter(|on| !calls.contains(&on.as_str())) {
-                slips.push(("on", on.clone(), "names of calls of a plugin of its kind"));
+                slips.push(("on", on.clone(), expected));
             }
         }
         slips
     }
 }
 
-/// The calls of a plugin that get settings.
-fn calls_of(kind: PluginKind) -> &'static [&'static str] {
+/// The calls of a plugin that a host makes with settings, and how a sentence says that. The contract
+/// has `check` as well, which no host makes: what that alone reads would be set and never read.
+fn calls_of(kind: PluginKind) -> (&'static [&'static str], &'static str) {
     match kind {
-        PluginKind::Connector => &["receive", "deliver", "find", "poll", "check"],
-        PluginKind::Transformer => &["to-canonical", "from-canonical"],
-        PluginKind::Scorer => &[],
+        PluginKind::Connector => (
+            &["receive", "deliver", "find", "poll"],
+            "calls that a host makes of a connector: receive, deliver, find, poll",
+        ),
+        PluginKind::Transformer => (
+            &["to-canonical", "from-canonical"],
+            "calls that a host makes of a transformer: to-canonical, from-canonical",
+        ),
+        PluginKind::Scorer => (&[], "nothing, for a scorer gets no settings"),
     }
 }
 
@@ -272,6 +279,18 @@ mod tests {
         ] {
             assert_eq!(setting(declared).described(), said);
         }
+    }
+
+    #[test]
+    fn a_call_that_no_host_makes_reads_no_setting() {
+        let slips = |on: &str, of| setting(&format!("kind = \"text\"\non = [{on}]")).slips(Some(of));
+        let expected = "calls that a host makes of a connector: receive, deliver, find, poll";
+        for on in ["\"check\"", "\"deliver\", \"check\""] {
+            assert_eq!(slips(on, PluginKind::Connector), [("on", "check".to_owned(), expected)], "{on}");
+        }
+        assert!(slips("\"deliver\", \"find\"", PluginKind::Connector).is_empty());
+        assert_eq!(slips("\"deliver\"", PluginKind::Transformer).len(), 1);
+        assert_eq!(slips("\"deliver\"", PluginKind::Scorer).len(), 1);
     }
 
     #[test]

@@ -301,13 +301,9 @@ impl Setting {
         {
             return Some(("default", default.clone(), "a value that the setting takes, unless it is required"));
         }
-        let calls: &[&str] = match of {
-            Kind::Connector => &["receive", "deliver", "find", "poll", "check"],
-            Kind::Transformer => &["to-canonical", "from-canonical"],
-            Kind::Scorer => &[],
-        };
+        let (calls, expected) = calls_of(of);
         let stray = self.on.iter().find(|on| !calls.contains(&on.as_str()));
-        stray.map(|on| ("on", on.clone(), "names of calls of a plugin of its kind"))
+        stray.map(|on| ("on", on.clone(), expected))
     }
 
     fn takes(&self, value: &str) -> bool {
@@ -328,6 +324,22 @@ impl Setting {
                 named.peek().is_some() && named.all(offers)
             }
         }
+    }
+}
+
+/// The calls of a plugin that a host makes with settings, and how a sentence says that. `check` is
+/// none of them: the contract has it, and no host makes it.
+fn calls_of(kind: Kind) -> (&'static [&'static str], &'static str) {
+    match kind {
+        Kind::Connector => (
+            &["receive", "deliver", "find", "poll"],
+            "calls that a host makes of a connector: receive, deliver, find, poll",
+        ),
+        Kind::Transformer => (
+            &["to-canonical", "from-canonical"],
+            "calls that a host makes of a transformer: to-canonical, from-canonical",
+        ),
+        Kind::Scorer => (&[], "nothing, for a scorer gets no settings"),
     }
 }
 
