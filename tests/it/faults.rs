@@ -21,8 +21,8 @@ use portreeve_store::contract::{
     OrderState, OrderTrail, OrderView, OrdersAtPage, OrdersAtWanted, PackageChange, PackageView, Part, PartView,
     PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange, Presented,
     ReconciliationView, ReferenceTable, ReferenceWanted, ReplayView, Room, SaidPage, SaidWanted, Settlement, StepTaken,
-    SubscriptionEnd, SubscriptionView, Summary, TreeHead, UnsequencedLeaf, WaitingDeliveries, WaitingOrders,
-    WeighedProposal,
+    SubscriptionEnd, SubscriptionView, Summary, TreeHead, UnsequencedLeaf, UntakenInput, UntakenWanted,
+    WaitingDeliveries, WaitingOrders, WeighedProposal,
 };
 use portreeve_store::{
     Attempt, Committed, Journaled, Permit, PollPermit, Settled, Store, StoreError, SubscriptionPermit,
@@ -396,6 +396,8 @@ store! {
         async fn waiting_orders(&self) -> Vec<WaitingOrders>;
         async fn open_holds(&self, at: Instant) -> Vec<OpenHolds>;
         async fn waiting_deliveries(&self) -> Vec<WaitingDeliveries>;
+        async fn untaken_inputs(&self, wanted: UntakenWanted) -> Vec<UntakenInput>;
+        async fn untaken_input(&self, input: InputId) -> Option<UntakenInput>;
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn dead_letters_of(&self, target: &str, code: Option<&str>, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn delivered(&self, wanted: DeliveredWanted) -> DeliveredPage;

@@ -73,6 +73,8 @@ mod reconcile;
 
 mod replay;
 
+mod untaken;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
@@ -114,6 +116,7 @@ pub use progress::{
 pub use reconcile::{Figures, Finding, NewFinding, NewRun, ReconciliationView, StandingFinding};
 pub use replay::{Delivered, DeliveredPage, DeliveredWanted, LOOKED_AT_MAX, NewReplay, ReplayPart, ReplayView};
 pub use subscription::{HeldSubscription, SubscriptionEnd, SubscriptionView};
+pub use untaken::{Untaken, UntakenInput, UntakenWanted};
 
 /// A document's place in the journal, from 1, without order across stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -1496,6 +1499,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// The reply that exactly these bytes got before, if they were received before.
     async fn reply_to(&self, input: InputId) -> Result<Option<Reply>, StoreError>;
+
+    /// Inputs of which nothing was taken, in the order in which they were journaled. For a person who
+    /// asks: where a channel or a time is named it goes through all that came after `after`.
+    async fn untaken_inputs(&self, wanted: UntakenWanted) -> Result<Vec<UntakenInput>, StoreError>;
+
+    /// One of them; none, where there is no such input or something of it was taken.
+    async fn untaken_input(&self, input: InputId) -> Result<Option<UntakenInput>, StoreError>;
 
     /// Takes `count` numbers of a range, from 1 on, for this process alone. Returns
     /// the first.

@@ -6,10 +6,10 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  poll  subscription  decide  progress  effect  interchange  due  level  kept_back  exception  pause  reconcile  known  operation  notice  credit  deliver  replay  log  configuration  person  retention    what each operation promises
-//! faults                                                                                                                                                                                                             both faults of each write, reopened and repeated
-//! model                                                                                                                                                                                                              random stories against a model in memory
-//! line                                                                                                                                                                                                               random histories, and which delivery of each goes
+//! accept  poll  subscription  decide  progress  effect  interchange  due  level  kept_back  exception  pause  reconcile  known  operation  notice  credit  deliver  replay  log  configuration  person  retention  untaken    what each operation promises
+//! faults                                                                                                                                                                                                                       both faults of each write, reopened and repeated
+//! model                                                                                                                                                                                                                       random stories against a model in memory
+//! line                                                                                                                                                                                                                        random histories, and which delivery of each goes
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail loudly")]
@@ -64,6 +64,7 @@ pub(crate) mod model;
 pub(crate) mod operation;
 pub(crate) mod oversight;
 pub(crate) mod replay;
+pub(crate) mod untaken;
 
 use std::sync::Arc;
 
@@ -290,6 +291,8 @@ macro_rules! suite {
                 content_of_a_finished_input_goes_and_duplicates_are_known_all_the_same,
                 whatever_is_open_keeps_its_content, what_came_to_rest_too_late_keeps_its_content_until_then,
                 an_input_that_is_not_finished_keeps_its_whole_batch, kept_inputs_are_paged_and_forgotten_ones_gone;
+            untaken: inputs_of_which_nothing_was_taken_are_paged_by_why_by_whom_and_since_when,
+                one_of_which_nothing_was_taken_is_found_by_its_id_and_tells_when_its_content_went;
             faults: each_write_survives_both_faults_of_its_commit, a_fault_undoes_a_whole_batch_of_decisions,
                 numbers_of_an_unknown_outcome_are_not_given_again;
             model: random_stories_with_faults_end_as_the_model_says;
@@ -337,6 +340,7 @@ fn every_operation_is_tried_and_every_write_says_what_it_promises() {
         include_str!("configuration.rs"),
         include_str!("person.rs"),
         include_str!("retention.rs"),
+        include_str!("untaken.rs"),
         include_str!("fixture.rs"),
     ]
     .concat();

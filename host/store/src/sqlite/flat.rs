@@ -9,7 +9,7 @@ use rusqlite::{Connection, StatementStatus, params};
 use super::rows::{self, digest};
 use super::{
     billed, counts, credit, dead_letter, exception, interchange, level, measure, notice, operation, order_event,
-    oversight, pause, retention, trail,
+    oversight, pause, retention, trail, untaken,
 };
 use crate::contract::{After, ExceptionsWanted, Room};
 
@@ -369,6 +369,7 @@ fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
     let opened = notice::opened_sql();
     let (numbered, overdue) = (interchange::numbered_sql(), interchange::overdue_sql());
     let (kept, views) = (retention::kept(), order_event::views());
+    let untaken = untaken::page();
     let looked_up = [
         oversight::WEIGHED,
         oversight::JUDGED,
@@ -398,6 +399,7 @@ fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
         notice::STEPS,
         &numbered,
         &overdue,
+        &untaken,
     ];
     let looked_up = looked_up.into_iter().chain(views.iter().map(String::as_str)).collect::<Vec<_>>();
     for sql in looked_up.iter().chain(&exception::WRITES).chain(&pause::WRITES).chain(&credit::WRITES) {

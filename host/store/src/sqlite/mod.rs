@@ -66,6 +66,8 @@ mod replay;
 
 mod retention;
 
+mod untaken;
+
 mod writer;
 
 #[cfg(test)]
@@ -97,7 +99,8 @@ use crate::contract::{
     OrdersAtWanted, PackageChange, PackageView, Part, PartView, PauseAbout, PayloadRef, Period, Person, PersonView,
     PluginUsage, PollEnd, PollView, PolledChange, Presented, ReconciliationView, ReferenceTable, ReferenceWanted,
     ReplayView, Room, SaidPage, SaidWanted, Settlement, StepTaken, Store, StoreError, SubscriptionEnd,
-    SubscriptionView, Summary, TreeHead, UnsequencedLeaf, WaitingDeliveries, WaitingOrders, WeighedProposal,
+    SubscriptionView, Summary, TreeHead, UnsequencedLeaf, UntakenInput, UntakenWanted, WaitingDeliveries,
+    WaitingOrders, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, SubscriptionPermit};
 use reader::Reader;
@@ -642,6 +645,14 @@ impl Store for SqliteStore {
         leaf: Leaf,
     ) -> Result<Settled, StoreError> {
         self.writer.write(move |tx| rows::settle(tx, &permit, &settlement, at, &leaf)).await
+    }
+
+    async fn untaken_inputs(&self, wanted: UntakenWanted) -> Result<Vec<UntakenInput>, StoreError> {
+        self.read_for_people(move |connection| untaken::list(connection, &wanted)).await
+    }
+
+    async fn untaken_input(&self, input: InputId) -> Result<Option<UntakenInput>, StoreError> {
+        self.read_for_people(move |connection| untaken::one(connection, input)).await
     }
 
     async fn dead_letters(&self, after: u64, limit: u32) -> Result<Vec<DeadLetter>, StoreError> {
