@@ -31,4 +31,6 @@ mod people;
 
 mod reference;
 
+mod untaken;
+
 mod ways;

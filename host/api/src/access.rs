@@ -106,6 +106,10 @@ pub const ROUTES: &[Access] = &[
     post("/v1/exceptions/{exception}/refuse", Needs::Person),
     get("/v1/exceptions/{exception}/customer", Needs::Reader),
     post("/v1/exceptions/{exception}/customer", Needs::Person),
+    get("/v1/inputs", Needs::Reader),
+    get("/v1/inputs/{input}", Needs::Reader),
+    // Whoever works on its channel's queue, or approves in it.
+    get("/v1/inputs/{input}/content", Needs::Person),
     get("/v1/dead-letters", Needs::Reader),
     get("/v1/dead-letters/together", Needs::Reader),
     // Whoever works on the queues of the target's exceptions.

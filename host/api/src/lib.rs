@@ -43,6 +43,8 @@ pub mod poll;
 
 pub mod target;
 
+pub mod untaken;
+
 pub mod reconcile;
 
 pub mod replay;
@@ -160,6 +162,9 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/exceptions/{exception}/approve", post(exception::approve))
         .route("/v1/exceptions/{exception}/refuse", post(exception::refuse))
         .route("/v1/exceptions/{exception}/customer", get(exception::together::show).post(exception::together::release))
+        .route("/v1/inputs", get(untaken::list))
+        .route("/v1/inputs/{input}", get(untaken::show))
+        .route("/v1/inputs/{input}/content", get(untaken::content))
         .route("/v1/dead-letters", get(dead_letter::list))
         .route("/v1/dead-letters/together", get(dead_letter::together).post(dead_letter::retry))
         .route("/v1/polls", get(poll::list))

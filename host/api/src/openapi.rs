@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::{
     authority, dead_letter, events, exception, input, measure, operator, outcome, oversight, package, people, poll,
-    problem, reconcile, reference, replay, story, target, view,
+    problem, reconcile, reference, replay, story, target, untaken, view,
 };
 
 #[derive(OpenApi)]
@@ -49,6 +49,9 @@ use crate::{
         exception::refuse,
         exception::together::show,
         exception::together::release,
+        untaken::list,
+        untaken::show,
+        untaken::content,
         dead_letter::list,
         dead_letter::together,
         dead_letter::retry,

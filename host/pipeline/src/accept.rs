@@ -9,6 +9,8 @@ pub(crate) mod envelopes;
 
 pub(crate) mod judged;
 
+mod looking;
+
 mod refused;
 
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use portreeve_store::contract::{
 
 use self::envelopes::Memory;
 use self::judged::{Again, Judged};
+pub use self::looking::ContentError;
 use self::refused::Refused;
 use crate::exception::Limits;
 use crate::leaf::{self, AcceptFacts};

@@ -15,6 +15,8 @@ mod exception;
 
 mod ingest;
 
+mod input;
+
 mod looking;
 
 mod order;
@@ -137,6 +139,9 @@ enum Command {
     /// Bring files into a channel; one line of result for each. Exit code 0 means
     /// that every file is on record, whatever its disposition; 1 that one is not.
     Ingest(ingest::Ingest),
+    /// Look at inputs of which nothing was taken, and at what they said.
+    #[command(subcommand)]
+    Input(input::Command),
     /// Load reference tables.
     #[command(subcommand)]
     Reference(reference::Command),
@@ -319,6 +324,7 @@ fn carried_out(line: CommandLine, output: &mut Output) -> Pin<Box<dyn Future<Out
         Command::Init { config, data } => Box::pin(async move { init(&config, &data, json, output).await }),
         Command::Serve { data } => Box::pin(async move { serve::run(&data, json, output).await }),
         Command::Ingest(files) => Box::pin(ingest::run(files, json, output)),
+        Command::Input(command) => Box::pin(input::run(command, json, output)),
         Command::Reference(command) => Box::pin(reference::run(command, json, output)),
         Command::DeadLetter(command) => Box::pin(dead_letter::run(command, json, output)),
         Command::Replay(command) => Box::pin(replay::run(command, json, output)),

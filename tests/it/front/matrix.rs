@@ -72,6 +72,10 @@ const MATRIX: &[(&str, &str, Who)] = &[
     ("POST", "/v1/exceptions/{exception}/refuse", People),
     ("GET", "/v1/exceptions/{exception}/customer", Readers),
     ("POST", "/v1/exceptions/{exception}/customer", Roles(&["pricing-resolver"])),
+    ("GET", "/v1/inputs", Readers),
+    ("GET", "/v1/inputs/{input}", Readers),
+    // There is none of which nothing was taken; who sees its bytes, the tests of those say.
+    ("GET", "/v1/inputs/{input}/content", People),
     ("GET", "/v1/dead-letters", Readers),
     ("GET", "/v1/dead-letters/together", Readers),
     // There is none to try again; who may, the tests of dead letters say.
@@ -203,7 +207,8 @@ fn request(method: &str, path: &str, exception: u64) -> (String, String) {
         .replace("{exception}", &exception.to_string())
         .replace("{table}", "Not-a-table")
         .replace("{reconciliation}", "nothing")
-        .replace("{plugin}", "nothing");
+        .replace("{plugin}", "nothing")
+        .replace("{input}", "7");
     (path, if body.is_null() { String::new() } else { body.to_string() })
 }
 

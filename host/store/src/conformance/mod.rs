@@ -6,10 +6,12 @@
 //! maker lets the store's own commit fail, in both ways in which commits do.
 //!
 //! ```text
-//! accept  poll  subscription  decide  progress  effect  interchange  due  level  kept_back  exception  pause  reconcile  known  operation  notice  credit  deliver  replay  log  configuration  person  retention  untaken    what each operation promises
-//! faults                                                                                                                                                                                                                       both faults of each write, reopened and repeated
-//! model                                                                                                                                                                                                                       random stories against a model in memory
-//! line                                                                                                                                                                                                                        random histories, and which delivery of each goes
+//! accept  poll  subscription  decide  progress  effect  interchange  due  level  kept_back  exception
+//! pause  reconcile  known  operation  notice  credit  deliver  replay  log  configuration  person
+//! retention  untaken             what each operation promises
+//! faults                         both faults of each write, reopened and repeated
+//! model                          random stories against a model in memory
+//! line                           random histories, and which delivery of each goes
 //! ```
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail loudly")]

@@ -1,0 +1,51 @@
+//! The bytes of an input of which nothing was taken, for somebody who wants to see what came.
+//!
+//! They are what a sender sent, so only who works on the queue of the channel's exceptions, or
+//! approves in it, sees them. Who else reads learns why nothing was taken, and no word of them.
+
+use portreeve_authority::people::Denied;
+use portreeve_model::Instant;
+use portreeve_store::StoreError;
+use portreeve_store::contract::UntakenInput;
+
+use crate::{Pipeline, SignedIn};
+
+/// Whose matter an input is whose channel is not configured any more.
+const QUEUE_OF_NONE: &str = "integration";
+
+/// Why the bytes of an input are not shown.
+#[derive(Debug, thiserror::Error)]
+pub enum ContentError {
+    /// Not this person.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// They are kept no longer.
+    #[error("the bytes of input {number} were removed at {at}, when their retention ended; what remains is its record")]
+    Removed {
+        /// Its number.
+        number: u64,
+        /// When.
+        at: Instant,
+    },
+    /// The store cannot read them.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Pipeline {
+    /// The bytes of an input of which nothing was taken.
+    ///
+    /// # Errors
+    /// See [`ContentError`].
+    pub async fn untaken_content(&self, who: &SignedIn, input: &UntakenInput) -> Result<Vec<u8>, ContentError> {
+        let channel = self.routes.channel(&input.channel);
+        let queue = channel.map_or(QUEUE_OF_NONE, |channel| channel.exception_queue.as_str());
+        if !self.people.queues_of(who.actor()).contains(&queue) {
+            self.people.may_work_on(who.actor(), queue)?;
+        }
+        if let Some(at) = input.forgotten_at {
+            return Err(ContentError::Removed { number: input.number, at });
+        }
+        Ok(self.store.payload(input.content).await?)
+    }
+}

@@ -1,0 +1,165 @@
+//! Inputs of which nothing was taken: that people see what came and why, over HTTP and in a folder,
+//! and that its bytes are shown to those alone whose work it is.
+
+use hyper::Method;
+use portreeve_pipeline::AcceptError;
+use serde_json::Value;
+
+use super::commands::{json, refused, run, stopped, text};
+use super::door::{ask, bearer, problem};
+use crate::support::{FrontDoor, MORNING, OPERATOR_TOKEN, PurchaseOrder, Setup, TestHost, shop_signature, x12};
+
+/// A host that took one order, refused an interchange twice that has its number, rejected what is
+/// none, and refused the shop's XML.
+async fn refusing() -> (TestHost, FrontDoor, Vec<u8>) {
+    let json_only = Setup::demo().replace(
+        "portreeve.toml",
+        "id = \"shop\"\n",
+        "id = \"shop\"\ncontent_types = [\"application/json\"]\n",
+    );
+    let host = json_only.start().await;
+    let (first, other) = (x12(1, &PurchaseOrder::clean("PO-1")), x12(1, &PurchaseOrder::clean("PO-2")));
+    host.send_edi(&first).await.unwrap();
+    for _ in 0..2 {
+        let refused = host.send_edi(&other).await;
+        assert!(matches!(refused, Err(AcceptError::Conflict { .. })), "{refused:?}");
+    }
+    host.send_edi(b"no interchange").await.unwrap();
+    let door = host.front_door().await;
+    let signature = shop_signature(b"{}");
+    let as_xml = [("x-portreeve-signature", signature.as_str()), ("content-type", "text/xml")];
+    problem(&door.post("shop", &as_xml, b"{}").await, 415, "media-type");
+    (host, door, other)
+}
+
+async fn numbers(door: &FrontDoor, query: &str) -> Vec<u64> {
+    let page = ask(door, &format!("/v1/inputs{query}")).await;
+    page["inputs"].as_array().unwrap().iter().map(|input| input["number"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_was_refused_is_listed_with_its_reason_and_found_by_outcome_channel_and_time() {
+    let (host, door, _) = refusing().await;
+    let page = ask(&door, "/v1/inputs").await;
+    let inputs = page["inputs"].as_array().unwrap();
+    let told: Vec<_> = inputs
+        .iter()
+        .map(|input| {
+            let text = |name: &str| input[name].as_str().unwrap();
+            (input["number"].as_u64().unwrap(), text("outcome"), text("channel"))
+        })
+        .collect();
+    assert_eq!(told, [(2, "refused", "edi"), (3, "rejected", "edi"), (4, "refused", "shop")], "{page}");
+    let why: Vec<&str> = inputs.iter().map(|input| input["why"].as_str().unwrap()).collect();
+    assert!(why[0].starts_with("an envelope of it came before with other content"), "{page}");
+    assert!(why[1].ends_with("the first is `data-outside-interchange` at byte 0"), "{page}");
+    assert_eq!(why[2], "channel `shop` does not take its media type");
+    assert!(inputs.iter().all(|input| input["content"].as_str().unwrap().starts_with("sha256:")), "{page}");
+    assert!(page["next"].is_null() && !page.to_string().contains("PO-2"), "nobody reads here what it said: {page}");
+
+    for (query, expected) in [
+        ("?outcome=refused", vec![2, 4]),
+        ("?outcome=refused&channel=edi", vec![2]),
+        ("?outcome=unparsed", vec![]),
+        ("?since=2026-01-01T00:00:00Z", vec![2, 3, 4]),
+        ("?since=2030-01-01T00:00:00Z", vec![]),
+        ("?after=2&limit=1", vec![3]),
+    ] {
+        assert_eq!(numbers(&door, query).await, expected, "{query}");
+    }
+    assert_eq!(ask(&door, "/v1/inputs?limit=2").await["next"], 3);
+    let operator = bearer(OPERATOR_TOKEN);
+    let operator = [("authorization", operator.as_str())];
+    for query in ["outcome=documents", "outcome=lost", "since=yesterday", "channel=a.b", "limit=0", "colour=red"] {
+        problem(&door.get(&format!("/v1/inputs?{query}"), &operator).await, 400, "bad-request");
+    }
+    assert_eq!(ask(&door, "/v1/inputs/3").await, inputs[1]);
+    let id = inputs[1]["id"].as_str().unwrap();
+    assert_eq!(ask(&door, &format!("/v1/inputs/{id}")).await, inputs[1]);
+    // Of the first one an order was taken.
+    for named in ["1", "9", "nothing"] {
+        problem(&door.get(&format!("/v1/inputs/{named}"), &operator).await, 404, "not-found");
+    }
+    door.close().await;
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_bytes_of_what_was_refused_are_shown_to_those_alone_whose_work_it_is_and_while_they_are_kept() {
+    let (host, door, other) = refusing().await;
+    let (works, approves) = (door.key_of("ina", &["integration"]).await, door.key_of("adam", &["approver"]).await);
+    for key in [&works, &approves] {
+        let answer = door.get("/v1/inputs/2/content", &[("authorization", key.as_str())]).await;
+        assert_eq!((answer.status, &answer.body[..]), (200, other.as_slice()));
+        assert_eq!(answer.header("content-type"), Some("application/octet-stream"));
+        assert_eq!(answer.header("content-disposition"), Some("attachment"));
+    }
+    let works = [("authorization", works.as_str())];
+    assert_eq!(&door.get("/v1/inputs/4/content", &works).await.body[..], b"{}");
+    problem(&door.get("/v1/inputs/1/content", &works).await, 404, "not-found");
+    let (looks, prices) = (door.key_of("vera", &["viewer"]).await, door.key_of("paul", &["pricing-resolver"]).await);
+    for nobody in [looks, prices, bearer(OPERATOR_TOKEN)] {
+        let answer = door.get("/v1/inputs/2/content", &[("authorization", nobody.as_str())]).await;
+        problem(&answer, 403, "forbidden");
+    }
+    assert_eq!(door.send(Method::POST, "/v1/inputs/2/content", &works, b"").await.status, 405);
+
+    host.host.pipeline.forget_finished(MORNING.plus_ms(1_000), || false).await.unwrap();
+    problem(&door.get("/v1/inputs/2/content", &works).await, 410, "erased");
+    let removed = ask(&door, "/v1/inputs/2").await;
+    assert!(removed["removedAt"].is_string() && removed["why"].is_string(), "{removed}");
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_is_read_in_a_folder_and_of_a_running_host_by_the_same_lines() {
+    let (host, door, other) = refusing().await;
+    let token = host.ops_key_file().await;
+    let server = format!("http://{}", door.address());
+    let (server, data) = (["--server", &server, "--token-file", text(&token)], ["--data-dir", text(host.folder())]);
+    let asked = ask(&door, "/v1/inputs").await;
+    for place in [&server[..], &data[..]] {
+        assert_eq!(Value::from(json(&[&["input", "list"][..], place].concat()).await), asked["inputs"]);
+        let of_shop = ["input", "list", "--outcome", "refused", "--channel", "shop", "--since", "2026-01-01T00:00:00Z"];
+        assert_eq!(json(&[&of_shop[..], place].concat()).await, [asked["inputs"][2].clone()]);
+        let told = run(&[&["input", "show", "3"][..], place].concat()).await.unwrap();
+        for part in ["problem: `data-outside-interchange` at byte 0", "input content 3 --out FILE"] {
+            assert!(told.contains(part), "expected `{part}` in {told}");
+        }
+        refused(&[&["input", "show", "9"][..], place].concat(), &["there is no input `9` of which nothing was taken"])
+            .await;
+        refused(&[&["input", "list", "--outcome", "lost"][..], place].concat(), &["found `lost` as the outcome"]).await;
+    }
+    let out = host.folder().join("refused.edi");
+    run(&[&["input", "content", "2", "--out", text(&out)][..], &server].concat()).await.unwrap();
+    assert_eq!(std::fs::read(&out).unwrap(), other);
+    let nobody = [&["input", "content", "2", "--out", text(&out)][..], &data].concat();
+    refused(&nobody, &["nobody is named", "--as"]).await;
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bytes_of_what_was_rejected_are_written_for_somebody_who_proves_who_it_is_in_a_stopped_hosts_folder() {
+    let folder = stopped(&Setup::demo(), "http://127.0.0.1:9").await;
+    let data = text(folder.path());
+    let file = |name: &str, body: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, body).unwrap();
+        text(&path).to_owned()
+    };
+    let garbage = file("garbage.edi", b"no interchange");
+    let password = file("password", b"three words and more\n");
+    assert_eq!(json(&["ingest", "--channel", "edi", "--data-dir", data, &garbage]).await[0]["disposition"], "rejected");
+    for (name, role) in [("root", "administrator"), ("ina", "integration")] {
+        let add = ["person", "add", name, "--role", role, "--data-dir", data, "--password-file", &password];
+        let by = ["--as", "root", "--as-password-file", &password];
+        // The first one is made by whoever has the folder.
+        let by = if name == "root" { &[][..] } else { &by[..] };
+        run(&[&add[..], by].concat()).await.unwrap();
+    }
+    let out = folder.path().join("out.edi");
+    let write = ["input", "content", "1", "--data-dir", data, "--out", text(&out), "--as-password-file", &password];
+    run(&[&write[..], &["--as", "ina"]].concat()).await.unwrap();
+    assert_eq!(std::fs::read(&out).unwrap(), b"no interchange");
+    refused(&[&write[..], &["--as", "root"]].concat(), &["`integration`"]).await;
+}
