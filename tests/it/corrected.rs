@@ -14,6 +14,7 @@ use portreeve_pipeline::{Clock, SignedIn};
 use portreeve_record::LeafBody;
 use serde_json::{Value, json};
 
+use crate::front::commands;
 use crate::support::exceptions::{decide, decision, waiting};
 use crate::support::{PurchaseOrder, ScriptedTarget, Setup, TestHost};
 
@@ -158,6 +159,50 @@ async fn two_people_correct_a_word_and_no_other_byte_of_the_message_changes() {
     let names: Vec<_> = carried_out.agreed.as_ref().unwrap().shown().iter().map(|name| name.as_str()).collect();
     assert_eq!(names, ["anna", "ben"]);
     host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_edited_in_a_file_and_exactly_what_was_changed_is_proposed() {
+    let refused = Refused::start().await;
+    let host = &refused.host;
+    let door = host.front_door().await;
+    let key = host.ops_key_file().await;
+    let (server, letter) = (format!("http://{}", door.address()), refused.letter().await.to_string());
+    let at = ["--server", &server, "--token-file", key.to_str().unwrap()];
+    let file = host.folder().join("message.json");
+    let file = file.to_str().unwrap();
+    let message = ["exception", "message", &letter, "--out", file];
+    commands::run(&[&message[..], &at].concat()).await.unwrap();
+    let message = std::fs::read_to_string(file).unwrap();
+    assert_eq!(message, refused.got()[0], "just as its target would be sent it");
+
+    let show = ["exception", "show", &letter];
+    let shown = commands::json(&[&show[..], &at].concat()).await.remove(0)["shown"].as_str().unwrap().to_owned();
+    let why = ["--shown", &shown, "--reason", "it takes 20 letters", "--from", file];
+    let decide = |action: &'static str| [&["exception", "decide", &letter, action][..], &why, &at].concat();
+    // Editors write JSON as they like it.
+    let edit = |name: &str, is: Value| {
+        let mut edited: Value = serde_json::from_str(&message).unwrap();
+        edited[name] = is;
+        std::fs::write(file, serde_json::to_string_pretty(&edited).unwrap()).unwrap();
+    };
+    for (name, is, told) in [
+        ("shipToName", json!(4), "something else than words changed at `/shipToName`"),
+        ("more", json!("x"), "something else than words changed at `/`"),
+        ("externalDocumentNumber", json!("other"), "has the order's identifier"),
+        ("shipToName", json!(refused.text("shipToName")), "found nothing changed"),
+    ] {
+        edit(name, is);
+        commands::refused(&decide("correct"), &[told]).await;
+    }
+    edit("shipToName", json!("Dock 4"));
+    commands::refused(&decide("retry"), &["expected it with `correct`"]).await;
+    assert_eq!(commands::json(&decide("correct")).await[0]["done"], false, "another person is to agree");
+    let story = ExceptionStory::read(&host.host.pipeline, refused.letter().await).await.unwrap();
+    let corrections = story.proposal.unwrap().corrections;
+    let told: Vec<_> = corrections.iter().map(|one| (&*one.at, &*one.was, &*one.is)).collect();
+    assert_eq!(told, [("/shipToName", refused.text("shipToName").as_str(), "Dock 4")]);
+    door.close().await;
 }
 
 #[tokio::test]

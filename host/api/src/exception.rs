@@ -248,7 +248,7 @@ pub struct Proposal {
 /// Other words at one place of a message.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CorrectionFacts {
-    /// The place, as a JSON pointer.
+    /// The place: a JSON pointer, or of a message that is no JSON a line, such as `line 9`.
     pub at: String,
     /// What stands there.
     pub was: String,

@@ -16,13 +16,21 @@
 //!   else does, nothing is sent, and people hear of it.
 //! - *One person's idea.* Whoever approves sees what stood there and what is to.
 //!
+//! Of a message that is no JSON, such as a set of X12, whole lines are corrected, by rules of their
+//! own (`correction/line.rs`).
+//!
 //! It is kept for the one delivery that it is about, sealed, in the words of whoever proposed it.
+
+mod editing;
+
+mod line;
 
 use std::ops::Range;
 
 use portreeve_model::Matter;
 use serde::{Deserialize, Serialize};
 
+pub use self::editing::edited;
 use crate::route::Target;
 
 /// Places that are corrected at once, at most: more is another message.
@@ -42,7 +50,7 @@ const NEVER: [&str; 11] =
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Correction {
-    /// The place, as a JSON pointer.
+    /// The place, as a JSON pointer; where the message is no JSON a line, from 1: `line 9`.
     pub at: String,
     /// What stands there.
     pub was: String,
@@ -52,7 +60,10 @@ pub struct Correction {
 
 /// What is wrong with a place that an owner lists; none where nothing is.
 pub(crate) fn problem(place: &str) -> Option<String> {
-    let expected = "expected a place such as `/shipToName` or `/lines/0/text`";
+    let expected = "expected a place such as `/shipToName` or `/lines/0/text`, or of X12 and EDIFACT how a line of names, addresses or notes begins, such as `N3*`";
+    if line::listed(place).is_some() {
+        return None;
+    }
     let Some(names) = place.strip_prefix('/') else { return Some(format!("found `{place}`, {expected}")) };
     for name in names.split('/') {
         if name.is_empty() || name.contains(['~', '"', '\\']) {
@@ -100,8 +111,17 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Correction>, String> {
 /// # Errors
 /// One sentence that says which is not, and what is.
 pub(crate) fn may_be_made(corrections: &[Correction], target: &Target, matter: Matter) -> Result<(), String> {
-    for Correction { at, was, .. } in corrections {
-        if !target.correctable.contains(at) {
+    for Correction { at, was, is } in corrections {
+        let is_listed = match line::number(at) {
+            Some(_) => match line::may_be(was, is, &target.correctable) {
+                Ok(()) => true,
+                Err(None) => false,
+                Err(Some(why)) => return Err(format!("`{at}`: {why}")),
+            },
+            // How lines begin is listed beside pointers, and names no place of its own.
+            None => at.starts_with('/') && target.correctable.contains(at),
+        };
+        if !is_listed {
             let listed: Vec<&str> = target.correctable.iter().map(String::as_str).collect();
             let listed = if listed.is_empty() { "nothing".to_owned() } else { listed.join(", ") };
             return Err(format!(
@@ -123,12 +143,15 @@ fn bare(text: &str) -> String {
 /// The message with other words.
 ///
 /// # Errors
-/// One sentence when it is not JSON, or something else stands at a place.
+/// One sentence when it is no text, or something else stands at a place.
 pub(crate) fn applied(corrections: &[Correction], message: &[u8]) -> Result<Vec<u8>, String> {
     let mut text = std::str::from_utf8(message).map_err(|_| "the message is no text".to_owned())?.to_owned();
     for Correction { at, was, is } in corrections {
-        let place = place_of(&text, at).ok_or_else(|| format!("the message has no text at `{at}`"))?;
-        let (was, is) = (written(was)?, written(is)?);
+        let (place, was, is) = match line::number(at) {
+            Some(number) => (line::place_of(&text, number), was.clone(), is.clone()),
+            None => (place_of(&text, at), written(was)?, written(is)?),
+        };
+        let place = place.ok_or_else(|| format!("the message has no text at `{at}`"))?;
         if text.get(place.clone()) != Some(was.as_str()) {
             return Err(format!("the message has other words at `{at}` than those that were to be corrected"));
         }
@@ -315,8 +338,48 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_a_message_that_is_no_json_changes_where_it_stands_and_no_other_byte_does() {
+        let message = "ST*855*0001~\nN3*Halle 4, Tor 2~\nN3*Tor 2~\nSE*4*0001~\n";
+        let at = |at: &str, was: &str, is: &str| {
+            let found = applied(&[correction(at, was, is)], message.as_bytes());
+            found.map(|bytes| String::from_utf8(bytes).unwrap())
+        };
+        let found = at("line 3", "N3*Tor 2~", "N3*Tor 3~").unwrap();
+        assert_eq!(found, "ST*855*0001~\nN3*Halle 4, Tor 2~\nN3*Tor 3~\nSE*4*0001~\n");
+        for (place, was) in [("line 2", "N3*Tor 2~"), ("line 3", "N3*Tor 2"), ("line 5", ""), ("/line", "N3*Tor 2~")] {
+            assert!(at(place, was, "N3*Tor 3~").is_err(), "{place}");
+        }
+        let edited = edited(message, &message.replacen("Halle 4, Tor 2", "Halle 4", 1)).unwrap();
+        let found = String::from_utf8(applied(&edited, message.as_bytes()).unwrap()).unwrap();
+        assert_eq!(found, message.replacen("Halle 4, Tor 2", "Halle 4", 1));
+    }
+
+    #[test]
+    fn a_line_is_corrected_where_the_owner_lists_how_it_begins_and_as_a_line_of_its_kind() {
+        let target: Target = serde_json::from_value(serde_json::json!({
+            "id": "partner", "connector": "x12-send", "transformer": "x12-out", "kind": "x12/855",
+            "find": false, "origin": "https://partner.example", "exception_queue": "integration", "correctable": ["N3*", "/shipToName"],
+        }))
+        .unwrap();
+        let matter = Matter::Order(portreeve_model::OrderId::parse("62a62da1-dd67-5df3-9650-8f4b016fd91e").unwrap());
+        let may = |at: &str, was: &str, is: &str| may_be_made(&[correction(at, was, is)], &target, matter);
+        assert_eq!(may("line 9", "N3*Halle 4~", "N3*Halle 5~"), Ok(()));
+        assert_eq!(may("/shipToName", "Halle 4", "Halle 5"), Ok(()));
+        for (at, was, is, told) in [
+            ("line 9", "TDS*4270~", "TDS*4280~", "`line 9` is not `correctable` at target `partner`"),
+            ("line 9", "N3*Halle 4~", "N3*Halle 4~TDS*1~", "`line 9`: found it changed beyond its words"),
+            ("line 9", "N3*62a62da1-dd67-5df3-9650-8f4b016fd91e~", "N3*x~", "has the order's identifier"),
+            ("N3*", "N3*Halle 4~", "N3*Halle 5~", "`N3*` is not `correctable` at target `partner`"),
+        ] {
+            let error = may(at, was, is).err();
+            let is_told = error.as_ref().is_some_and(|error| error.contains(told));
+            assert!(is_told, "`{told}` in {error:?}");
+        }
+    }
+
+    #[test]
     fn an_owner_lists_places_of_words_and_none_of_money() {
-        for place in ["/shipToName", "/lines/0/text", "/to/name"] {
+        for place in ["/shipToName", "/lines/0/text", "/to/name", "N3*", "NAD+"] {
             assert_eq!(problem(place), None, "{place}");
         }
         for place in [
@@ -329,6 +392,8 @@ mod tests {
             "/lines/0/unitOfMeasureCode",
             "/discountAmount",
             "/Quantity/x",
+            "IT1*",
+            "MOA+",
         ] {
             assert!(problem(place).is_some(), "{place}");
         }

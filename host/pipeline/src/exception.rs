@@ -50,7 +50,7 @@ pub use self::together::{TOGETHER_MAX, Together};
 use crate::Pipeline;
 use crate::accept::{AcceptError, Input};
 use crate::correction;
-pub use crate::correction::Correction;
+pub use crate::correction::{Correction, edited};
 use crate::own_word::OwnWord;
 use crate::people::SignedIn;
 use crate::review::{REASON_BYTES_MAX, Release, ReviewError, Reviewed, hold_record};

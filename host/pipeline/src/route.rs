@@ -488,8 +488,8 @@ pub struct Target {
     /// Its messages are interchanges, each known by a number that its receiver counts by.
     pub interchange: Option<Interchanges>,
     /// Places of its messages, as JSON pointers, whose words people may correct in a delivery that
-    /// was given up, two of them together. None where nothing is said; never an amount, a quantity
-    /// or a unit.
+    /// was given up, two of them together; of messages that are no JSON how lines begin (`N3*`). None
+    /// where nothing is said; never an amount, a quantity or a unit.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub correctable: BTreeSet<String>,
     /// Non-secret settings for connector and transformer.

@@ -4,7 +4,7 @@
 //! `show` prints a short digest of what it shows, and a decision names it: so it is about what
 //! somebody read, and not about what became of it meanwhile.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -17,7 +17,7 @@ use portreeve_api::exception::{
 };
 use portreeve_model::{Digest, ExceptionAction};
 use portreeve_pipeline::Routes;
-use portreeve_pipeline::exception::Work;
+use portreeve_pipeline::exception::{Work, edited};
 use portreeve_registry::file;
 use portreeve_store::Store;
 use portreeve_store::contract::ExceptionsWanted;
@@ -30,6 +30,7 @@ use super::{BadUsage, Data};
 use crate::client::Server;
 use crate::clock::SystemClock;
 use crate::config::Files;
+use crate::files;
 use crate::host::{self, Host};
 use crate::output::Output;
 
@@ -61,7 +62,14 @@ pub(super) enum Command {
         of: Of,
     },
     /// The message of a delivery that was given up, as its target would be sent it.
-    Message(One),
+    Message {
+        #[command(flatten)]
+        one: One,
+        /// Write it just so into this file, which only you can read then. What you change in it with
+        /// an editor is proposed with `decide N correct --from FILE`.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Work on it; nobody else decides about it then.
     Claim(One),
     /// Work on it no more.
@@ -153,6 +161,10 @@ pub(super) struct Decide {
     /// list of `{"at", "was", "is"}`, what is to stand at which places of the message.
     #[arg(long, value_name = "FILE")]
     payload: Option<PathBuf>,
+    /// With `correct`: the message as `message --out` wrote it, with other words in it. What differs
+    /// is proposed.
+    #[arg(long, value_name = "FILE", conflicts_with = "payload")]
+    from: Option<PathBuf>,
 }
 
 fn action(text: &str) -> Result<ExceptionAction, String> {
@@ -167,11 +179,14 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
             let story = Place::to_read(&of).await?.story(exception).await?;
             if json { output.json(&story) } else { show(&story, output) }
         }
-        Command::Message(one) => {
+        Command::Message { one, out } => {
             let place = Place::to_act(&one).await?;
             let message = place.message(one.exception).await;
             let message = place.left(message).await?;
-            if json { output.json(&message) } else { show_message(&message, output) }
+            if let Some(out) = &out {
+                files::write_private(out, text_of(&message)?.as_bytes())?;
+            }
+            if json { output.json(&message) } else { show_message(&message, out.as_deref(), output) }
         }
         Command::Claim(one) => work(&one, &Step::Claim, json, output).await,
         Command::GiveBack(one) => work(&one, &Step::GiveBack, json, output).await,
@@ -341,11 +356,25 @@ fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
     output.line(&format!("shown {}; decide: {}", short(&story.shown), story.actions.join(", ")))
 }
 
-fn show_message(message: &MessageFacts, output: &mut Output) -> anyhow::Result<()> {
+fn show_message(message: &MessageFacts, out: Option<&Path>, output: &mut Output) -> anyhow::Result<()> {
     let MessageFacts { kind, content_type, body, correctable, .. } = message;
     let places = if correctable.is_empty() { "nothing".to_owned() } else { correctable.join(", ") };
     output.line(&format!("{kind} ({content_type}); people may correct {places}"))?;
-    output.line(body)
+    match out {
+        Some(out) => output.line(&format!("it is in `{}`", out.display())),
+        None => output.line(body),
+    }
+}
+
+/// A message for an editor.
+fn text_of(message: &MessageFacts) -> anyhow::Result<&str> {
+    if !message.is_text {
+        bail!(
+            "found a message that is no text ({}), expected one that an editor shows; correct it at its target, or abandon it",
+            message.content_type
+        );
+    }
+    Ok(&message.body)
 }
 
 fn show_together(story: &TogetherStory, output: &mut Output) -> anyhow::Result<()> {
@@ -411,7 +440,11 @@ async fn work(one: &One, step: &Step, json: bool, output: &mut Output) -> anyhow
 }
 
 async fn decide_one(decide: &Decide, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let payload_hex = match &decide.payload {
+    if decide.from.is_some() && decide.action != ExceptionAction::Correct {
+        let said = "found `--from` beside another action, expected it with `correct`; leave it out".to_owned();
+        return Err(BadUsage(said).into());
+    }
+    let mut payload_hex = match &decide.payload {
         Some(path) => {
             let bytes = file::read(path, PAYLOAD_BYTES_MAX)
                 .with_context(|| format!("the payload `{}` cannot be read", path.display()))?;
@@ -429,6 +462,10 @@ async fn decide_one(decide: &Decide, json: bool, output: &mut Output) -> anyhow:
             decide.shown
         )
     };
+    if let Some(from) = &decide.from {
+        let message = place.message(exception).await?;
+        payload_hex = Some(hex::encode(changed_in(&message, from)?));
+    }
     let request = DecisionRequest {
         shown,
         action: decide.action.as_str().to_owned(),
@@ -438,6 +475,16 @@ async fn decide_one(decide: &Decide, json: bool, output: &mut Output) -> anyhow:
         payload_hex,
     };
     told(&place.decide(exception, &request).await?, json, output)
+}
+
+/// What somebody changed in a message, as the decision about it says that.
+fn changed_in(message: &MessageFacts, from: &Path) -> anyhow::Result<Vec<u8>> {
+    let failed = || format!("the message in `{}` cannot be read", from.display());
+    let bytes = file::read(from, PAYLOAD_BYTES_MAX).with_context(failed)?;
+    let text = String::from_utf8(bytes).with_context(failed)?;
+    let corrections = edited(text_of(message)?, &text)
+        .map_err(|why| anyhow::anyhow!("what was changed in `{}` is no correction: {why}", from.display()))?;
+    serde_json::to_vec(&corrections).context("the corrections have no JSON")
 }
 
 async fn approve(one: &One, proposal: &str, json: bool, output: &mut Output) -> anyhow::Result<()> {
