@@ -1,20 +1,21 @@
 //! Dead letters edited: words of a message that a target would not take are corrected by two people
 //! together, and nothing else of it is.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hyper::Method;
 use portreeve_api::exception::ExceptionStory;
 use portreeve_authority::people::Denied;
 use portreeve_model::{Digest, ExceptionAction, ExceptionKind};
-use portreeve_pipeline::exception::{Decision, ExceptionError, Outcome};
+use portreeve_pipeline::exception::{Correction, Decision, ExceptionError, Outcome, edited};
 use portreeve_pipeline::replay::ReplayWanted;
 use portreeve_pipeline::{Clock, SignedIn};
 use portreeve_record::LeafBody;
 use serde_json::{Value, json};
 
 use crate::front::commands;
+use crate::interchanges::{accepted, to_a_warehouse};
 use crate::support::exceptions::{decide, decision, waiting};
 use crate::support::{PurchaseOrder, ScriptedTarget, Setup, TestHost};
 
@@ -392,4 +393,96 @@ async fn whoever_corrects_once_more_sees_what_was_corrected_before() {
     let told: Value = serde_json::from_str(&door.ask(&format!("/v1/exceptions/{letter}")).await).unwrap();
     assert_eq!(told["corrected"], first);
     door.close().await;
+}
+
+/// A host whose warehouse gets an order as a 940, answers it with this status and so has it given up.
+struct Warehouse {
+    host: TestHost,
+    got: Arc<Mutex<Vec<String>>>,
+    answers: Arc<AtomicU16>,
+    _target: ScriptedTarget,
+}
+
+impl Warehouse {
+    async fn start(status: u16) -> Self {
+        let (got, answers) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU16::new(status)));
+        let (seen, answered) = (Arc::clone(&got), Arc::clone(&answers));
+        let target = ScriptedTarget::start(move |_, interchange| {
+            seen.lock().unwrap().push(String::from_utf8(interchange.to_vec()).unwrap());
+            let status = answered.load(Ordering::Relaxed);
+            async move { (status, String::new()) }
+        })
+        .await;
+        let kind = "kind = \"x12/940\"\n";
+        let correctable = format!("{kind}correctable = [\"N1*\"]\n");
+        let host = to_a_warehouse(target.origin()).replace("portreeve.toml", kind, &correctable).start().await;
+        accepted(&host, "PO-1", "C1201").await;
+        host.deliver_all().await;
+        assert_eq!(host.order("PO-1").await.deliveries[0].state, "dead");
+        Self { host, got, answers, _target: target }
+    }
+
+    async fn letter(&self) -> u64 {
+        self.host.store.dead_letters(0, 10).await.unwrap().remove(0).exception
+    }
+
+    /// The set that it would be sent.
+    async fn message(&self, who: &SignedIn) -> String {
+        let made = self.host.host.pipeline.message_of(who, self.letter().await).await.unwrap();
+        String::from_utf8(made.message.body).unwrap()
+    }
+
+    async fn propose(&self, who: &SignedIn, corrections: &[Correction]) -> Result<Outcome, ExceptionError> {
+        let payload = serde_json::to_vec(corrections).unwrap();
+        let decision = decision(&self.host, self.letter().await, ExceptionAction::Correct).await;
+        let decision = Decision { payload: Some(&payload), ..decision };
+        self.host.host.pipeline.decide_exception(who, decision).await
+    }
+
+    /// Two people have another name of who gets the goods sent; what that was.
+    async fn renamed(&self) -> String {
+        let anna = self.host.acts_as("anna", &["integration"]).await;
+        let ben = self.host.acts_as("ben", &["approver"]).await;
+        let message = self.message(&anna).await;
+        let line = message.lines().find(|line| line.starts_with("N1*ST*")).unwrap();
+        let name = line.split(['*', '~']).nth(2).unwrap().to_owned();
+        let corrections = edited(&message, &message.replacen(&name, "DOCK 4", 1)).unwrap();
+        let Outcome::Waits { proposal, .. } = self.propose(&anna, &corrections).await.unwrap() else {
+            panic!("nobody corrects alone");
+        };
+        self.answers.store(202, Ordering::Relaxed);
+        self.host.host.pipeline.approve(&ben, self.letter().await, proposal).await.unwrap();
+        self.host.deliver_all().await;
+        name
+    }
+}
+
+#[tokio::test]
+async fn a_word_of_an_x12_set_is_corrected_in_its_line_and_no_other_byte_of_the_interchange_changes() {
+    let warehouse = Warehouse::start(422).await;
+    let anna = warehouse.host.acts_as("anna", &["integration"]).await;
+    let message = warehouse.message(&anna).await;
+    let total = message.lines().find(|line| line.starts_with("W76*")).unwrap();
+    let more = edited(&message, &message.replacen(total, "W76*999~", 1)).unwrap();
+    let error = warehouse.propose(&anna, &more).await.unwrap_err().to_string();
+    assert!(error.contains("is not `correctable` at target `warehouse`"), "{error}");
+
+    let name = warehouse.renamed().await;
+    let got = warehouse.got.lock().unwrap().clone();
+    assert_eq!((got.len(), &got[1]), (2, &got[0].replacen(&name, "DOCK 4", 1)), "under its number, as before");
+    assert_eq!(warehouse.host.order("PO-1").await.deliveries[0].state, "delivered");
+    assert_eq!(warehouse.host.codes().await, Vec::<String>::new());
+    warehouse.host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn other_words_are_never_sent_under_a_number_with_which_the_first_may_have_arrived() {
+    let warehouse = Warehouse::start(500).await;
+    let sent = warehouse.got.lock().unwrap().len();
+    warehouse.renamed().await;
+    assert_eq!(warehouse.got.lock().unwrap().len(), sent);
+    assert_eq!(warehouse.host.codes().await, ["correction-unfit"]);
+    let told = waiting(&warehouse.host).await.remove(0).detail;
+    assert!(told.contains("may have arrived as interchange 1") && told.contains("`ZZ:WAREHOUSE`"), "{told}");
+    warehouse.host.verify().await.unwrap();
 }

@@ -296,7 +296,7 @@ async fn a_customer_hears_by_an_865_what_people_made_of_the_change_that_he_asked
 }
 
 /// A host whose released orders go to a warehouse as 940s.
-fn to_a_warehouse(origin: &str) -> Setup {
+pub(crate) fn to_a_warehouse(origin: &str) -> Setup {
     let egress = format!("[[plugin.egress]]\norigin = \"{origin}\"\n");
     let warehouse = format!(
         "\n[[target]]\nid = \"warehouse\"\nconnector = \"x12-send\"\ntransformer = \"x12-out\"\nkind = \"x12/940\"\n\

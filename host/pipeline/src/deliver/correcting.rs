@@ -43,6 +43,15 @@ impl Pipeline {
         message: Message,
     ) -> Result<Message, Uncorrected> {
         let Some(record) = permit.correction() else { return Ok(message) };
+        if let Some(known) = permit.interchange() {
+            let may_be_there = self.may_be_there(permit, record).await.map_err(Uncorrected::NotNow)?;
+            if may_be_there.values().any(|had_words| !had_words) {
+                return Err(Uncorrected::Never(format!(
+                    "what was sent before it was corrected may have arrived as interchange {}, and `{}` would take other words under that number for known; ask its people, and enter it by hand",
+                    known.number, known.partner
+                )));
+            }
+        }
         let sealed = match self.store.payload(record).await {
             Ok(sealed) => sealed,
             Err(error @ (StoreError::Erased(_) | StoreError::Damaged(_))) => {
@@ -93,16 +102,27 @@ impl Pipeline {
         Ok(Some(self.dated(exception, now, Limits::default())))
     }
 
-    /// With which words attempts may have arrived, as the log has it. One may that ended otherwise than
-    /// refused or without effect, or of whose end nothing is there.
+    /// With which words attempts may have arrived.
     async fn words_at_target(&self, permit: &Permit, correction: PayloadRef) -> Result<Words, StoreError> {
-        let Some(order) = permit.order() else { return Ok(Words::Before) };
+        let may_be_there = self.may_be_there(permit, correction).await?;
+        let some_had = |words: bool| may_be_there.values().any(|had_words| *had_words == words);
+        Ok(match (some_had(true), some_had(false)) {
+            (true, false) => Words::Corrected,
+            (false, _) => Words::Before,
+            (true, true) => Words::Either,
+        })
+    }
+
+    /// Attempts that may have arrived, by their numbers, and whether each had the corrected words, as
+    /// the log has it. One may that ended otherwise than refused or without effect, or of whose end
+    /// nothing is there.
+    async fn may_be_there(&self, permit: &Permit, correction: PayloadRef) -> Result<BTreeMap<u32, bool>, StoreError> {
+        let Some(order) = permit.order() else { return Ok(BTreeMap::new()) };
         let (outbox, words) = (leaf::outbox(permit), correction.commitment);
         // What was corrected may be erased by now: then nobody knows its commitment any more.
         let is_erased = words.as_bytes().iter().all(|byte| *byte == 0);
         let has_words = |corrected: Option<Digest>| corrected.is_some_and(|corrected| is_erased || corrected == words);
         let leaves = self.store.order_trail(order).await?.map(|trail| trail.leaves).unwrap_or_default();
-        // By the number of the attempt, whether it had the words.
         let mut may_be_there = BTreeMap::new();
         for leaf in leaves {
             let record = Leaf::parse(&leaf.bytes).map_err(|error| StoreError::Damaged(error.to_string()))?;
@@ -119,11 +139,6 @@ impl Pipeline {
                 _ => {}
             }
         }
-        let some_had = |words: bool| may_be_there.values().any(|had_words| *had_words == words);
-        Ok(match (some_had(true), some_had(false)) {
-            (true, false) => Words::Corrected,
-            (false, _) => Words::Before,
-            (true, true) => Words::Either,
-        })
+        Ok(may_be_there)
     }
 }
