@@ -15,13 +15,12 @@
 //! Lines that are no items stay as they are: they went with the first invoice, see `ship`. An order
 //! that is gone, or of which nothing was shipped, is another one than this is about: a person's.
 
-use portreeve_guest_rest::only;
 use portreeve_sdk::connector::*;
 use portreeve_sdk::failure::RETRY_MS;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::document::{Amount, Document, Documents, Line};
+use crate::document::{Amount, Document, Documents, Line, one_order};
 use crate::posted::posted;
 use crate::ship::{CHANGES_MAX, change_line, delete_line};
 
@@ -59,15 +58,7 @@ pub(crate) fn find(query: &FindQuery) -> Result<Option<Receipt>, Failure> {
 }
 
 fn order(natural_key: &str, settings: &[Setting]) -> Result<Document, Failure> {
-    let orders = Documents::Orders.of(natural_key, settings)?;
-    let order = only(orders, |count, first, second| {
-        Failure::permanent(format!(
-            "sales-order-twice: the ERP has {count} sales orders of the order, {} and {} among them; see which one is \
-             right, delete the others there, then replay",
-            first.number, second.number
-        ))
-    })?;
-    if let Some(order) = order {
+    if let Some(order) = one_order(Documents::Orders.of(natural_key, settings)?)? {
         return Ok(order);
     }
     Err(Failure::permanent(match posted(natural_key, settings)? {

@@ -5,7 +5,7 @@
 //! call. Numbers are taken as they are written, in billionths; a float would ship or credit
 //! something else.
 
-use portreeve_guest_rest::patient;
+use portreeve_guest_rest::{only, patient};
 use portreeve_sdk::connector::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -59,6 +59,17 @@ impl Documents {
         }
         Ok(listed.value)
     }
+}
+
+/// The one sales order among those of an order, where the ERP has any.
+pub(crate) fn one_order(orders: Vec<Document>) -> Result<Option<Document>, Failure> {
+    only(orders, |count, first, second| {
+        Failure::permanent(format!(
+            "sales-order-twice: the ERP has {count} sales orders of the order, {} and {} among them; see which one is \
+             right, delete the others there, then replay",
+            first.number, second.number
+        ))
+    })
 }
 
 #[derive(Deserialize)]

@@ -1,8 +1,9 @@
 //! Sales orders into an ERP that speaks the REST API of Business Central v2.0, and out of it
-//! again (`cancel`); shipments that it posts with their invoices (`ship`), the rest of an order that
-//! does not leave any more (`close`), and returns of which it posts credit memos (`credit`); and what
-//! it posted since it was polled last (`listed`), or all that it has: stock, open sales orders,
-//! shipments and invoices (`listing`); and has it say by itself that it posted something (`subscribe`).
+//! again (`cancel`); what people agreed that they are to be (`change`); shipments that it posts with their
+//! invoices (`ship`), the rest of an order that does not leave any more (`close`), and returns of which it
+//! posts credit memos (`credit`); and what it posted since it was polled last (`listed`), or all that it
+//! has: stock, open sales orders, shipments and invoices (`listing`); and has it say by itself that it
+//! posted something (`subscribe`).
 //!
 //! The API documents no idempotency key, so the danger is a second sales order
 //! for one order. The message carries the host's order id as
@@ -15,6 +16,7 @@
 //! `answer-timeout-ms`. Credentials are the host's.
 
 mod cancel;
+mod change;
 mod close;
 mod credit;
 mod document;
@@ -42,6 +44,7 @@ impl Connector for ErpRest {
 
     fn deliver(delivery: Delivery) -> Result<Receipt, Failure> {
         match delivery.message.kind.as_str() {
+            change::KIND => return change::deliver(&delivery),
             cancel::KIND => return cancel::deliver(&delivery),
             close::KIND => return close::deliver(&delivery),
             ship::KIND => return ship::deliver(&delivery),
@@ -61,6 +64,8 @@ impl Connector for ErpRest {
 
     fn find(query: FindQuery) -> Result<Option<Receipt>, Failure> {
         match query.kind.as_str() {
+            // Only its message says what is to be; whoever sends that again looks first.
+            change::KIND => return Ok(None),
             cancel::KIND => return cancel::find(&query),
             close::KIND => return close::find(&query),
             ship::KIND => return ship::find(&query),

@@ -49,7 +49,7 @@ use portreeve_sdk::failure::RETRY_MS;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::document::{Amount, Document, Documents, Line, SHIPMENT, after_posting, said_number};
+use crate::document::{Amount, Document, Documents, Line, SHIPMENT, after_posting, one_order, said_number};
 use crate::{ERP, company_url, refused};
 
 /// The kind of message.
@@ -177,14 +177,7 @@ fn look(comment: &str, lines: &Lines, natural_key: &str, settings: &[Setting]) -
     if let Some(invoice) = invoice(comment, natural_key, settings)? {
         return charges(&invoice, lines).map(Seen::Posted);
     }
-    let order = only(orders, |count, first, second| {
-        Failure::permanent(format!(
-            "sales-order-twice: the ERP has {count} sales orders of the order, {} and {} among them; see which one is \
-             right, delete the others there, then replay",
-            first.number, second.number
-        ))
-    })?;
-    order.map(Seen::Open).ok_or_else(|| {
+    one_order(orders)?.map(Seen::Open).ok_or_else(|| {
         Failure::permanent(
             "sales-order-gone: the ERP has no sales order of it, and no invoice of the shipment; see whether it was \
              posted or deleted there",
@@ -305,9 +298,17 @@ fn say(order: &Document, comment: &str, settings: &[Setting]) -> Result<(), Fail
     if is_there {
         return Ok(());
     }
+    add_line(order, &Comment { line_type: Some("Comment"), description: comment }, "the comment", settings)
+}
+
+pub(crate) fn add_line(
+    order: &Document,
+    line: &impl Serialize,
+    what: &str,
+    settings: &[Setting],
+) -> Result<(), Failure> {
     let url = format!("{}/salesOrders({})/salesOrderLines", company_url(settings)?, http::escaped(&order.id));
-    let body = json(&Comment { line_type: Some("Comment"), description: comment })?;
-    set(http::Request::json(http::Method::Post, &url, body), "the comment", settings)
+    set(http::Request::json(http::Method::Post, &url, json(line)?), what, settings)
 }
 
 pub(crate) fn change_line(line: &Line, to: &impl Serialize, settings: &[Setting]) -> Result<(), Failure> {

@@ -1,5 +1,5 @@
-//! A created order as a sales order of Business Central v2.0; and what cancels, ships or
-//! credits it there (`posting`). The other way round, what it posted (`posted`), what it has of
+//! A created order as a sales order of Business Central v2.0; what changes it (`changed`), and what
+//! cancels, ships or credits it there (`posting`). The other way round, what it posted (`posted`), what it has of
 //! each item (`listing`), its open sales orders (`orders`), and what it shipped (`shipments`).
 //!
 //! ```json
@@ -28,6 +28,7 @@
 //! be charged too much or too little. An order with freight is `invalid` where
 //! there is no such setting. Taxes are the ERP's own to work out.
 
+mod changed;
 mod line;
 mod listing;
 mod orders;
@@ -99,11 +100,18 @@ impl Transformer for BusinessCentral {
                 let returned = posting::returned(goods, &request.order_id).map_err(Failure::Invalid)?;
                 message(posting::CREDIT, &returned)
             }
+            (changed::CHANGE, Event::OrderChanged(change)) => {
+                let changed = changed::changed(&change.order, &request.order_id).map_err(Failure::Invalid)?;
+                message(changed::CHANGE, &changed)
+            }
             (KIND, Event::OrderCreated(order)) => {
                 let freight_account = setting(&request.settings, "freight-account");
                 message(KIND, &sales_order(order, &request.order_id, freight_account)?)
             }
             (KIND, _) => Err(Failure::permanent("a sales order is made of a created order; found another event")),
+            (changed::CHANGE, _) => {
+                Err(Failure::permanent("a sales order is changed by a changed order; found another event"))
+            }
             (posting::SHIP, _) => {
                 Err(Failure::permanent("an invoice is posted of a confirmed shipment; found another event"))
             }

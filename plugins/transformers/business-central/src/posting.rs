@@ -63,7 +63,7 @@ struct ReturnedLine<'a> {
 /// Which line it is.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Named<'a> {
+pub(crate) struct Named<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     line_number: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,7 +116,7 @@ pub(crate) fn returned<'a>(goods: &'a GoodsReturn, order_id: &str) -> Result<Ret
     none_of(problems, Returned { external_document_number, return_number, sales_credit_memo_lines: lines })
 }
 
-fn named<'a>(
+pub(crate) fn named<'a>(
     line_number: Option<&'a str>,
     item: &'a str,
     unit: &'a str,
@@ -127,14 +127,14 @@ fn named<'a>(
     within(unit, UNIT_CHARS_MAX, &format!("{path}.quantity.unit"), problems);
     let sequence = line_number.and_then(sequence_of);
     if line_number.is_some() && sequence.is_none() {
-        let message = "found a line number that no line of a sales order has; expected a whole number above 0: post it \
-                       in the ERP by hand";
+        let message = "found a line number that no line of a sales order has; expected a whole number above 0: see to \
+                       it in the ERP by hand";
         problems.push(Problem::new("line-number", message, format!("{path}.line-number")));
     }
     Named { line_number, sequence, line_object_number: item, unit_of_measure_code: unit }
 }
 
-fn some(lines: usize, problems: &mut Vec<Problem>) {
+pub(crate) fn some(lines: usize, problems: &mut Vec<Problem>) {
     if lines == 0 {
         problems.push(Problem::new("lines-missing", "found no lines; expected one or more", "lines"));
     }
@@ -144,6 +144,6 @@ fn text(quantity: &Quantity) -> String {
     money::to_text(quantity.value, quantity.scale)
 }
 
-fn none_of<T>(problems: Vec<Problem>, made: T) -> Result<T, Vec<Problem>> {
+pub(crate) fn none_of<T>(problems: Vec<Problem>, made: T) -> Result<T, Vec<Problem>> {
     if problems.is_empty() { Ok(made) } else { Err(problems) }
 }

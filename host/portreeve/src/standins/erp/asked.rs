@@ -73,6 +73,7 @@ pub(super) struct Checked {
 struct NewChange {
     description: Option<String>,
     quantity: Option<Box<RawValue>>,
+    unit_price: Option<Box<RawValue>>,
     ship_quantity: Option<Box<RawValue>>,
 }
 
@@ -80,6 +81,7 @@ struct NewChange {
 pub(super) struct Change {
     pub(super) description: Option<String>,
     pub(super) quantity: Option<Decimal>,
+    pub(super) price: Option<Decimal>,
     pub(super) ship: Option<Decimal>,
 }
 
@@ -147,6 +149,7 @@ impl Change {
         Ok(Self {
             description: asked.description.map(described).transpose()?,
             quantity: number("quantity", asked.quantity)?,
+            price: number("unitPrice", asked.unit_price)?,
             ship: number("shipQuantity", asked.ship_quantity)?,
         })
     }

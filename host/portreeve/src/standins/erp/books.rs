@@ -317,7 +317,7 @@ impl Books {
         let Some(order) = order else { return false };
         let is_named =
             |line: &&mut OrderLine| line.line.line_type == LineType::Item && line_number(line.line.sequence) == number;
-        let change = Change { description: None, quantity: Some(quantity), ship: None };
+        let change = Change { description: None, quantity: Some(quantity), price: None, ship: None };
         let done = order.lines.iter_mut().find(is_named).is_some_and(|line| line.change("*", change).is_ok());
         if done {
             order.changed(now);
@@ -419,8 +419,12 @@ impl OrderLine {
         if ![self.etag().as_str(), "*"].contains(&expected) {
             return Err(Refusal::changed());
         }
-        if self.line.line_type == LineType::Comment && (change.quantity.is_some() || change.ship.is_some()) {
-            return Err(Refusal::invalid("a comment has no quantity".to_owned()));
+        let has_numbers = [change.quantity, change.price, change.ship].iter().any(Option::is_some);
+        if self.line.line_type == LineType::Comment && has_numbers {
+            return Err(Refusal::invalid("a comment has no quantity and no price".to_owned()));
+        }
+        if let Some(price) = change.price.filter(|price| price.units < 0) {
+            return Err(Refusal::invalid(format!("unitPrice is {price}; it must be 0 or more")));
         }
         if let Some(quantity) = change.quantity {
             if quantity.units <= 0 || Amount::of(&quantity) < self.shipped {
@@ -437,6 +441,9 @@ impl OrderLine {
                 return Err(Refusal::dialog(format!("You cannot ship more than {most} units.")));
             }
             self.ship = Amount::of(&ship);
+        }
+        if let Some(price) = change.price {
+            self.line.unit_price = price;
         }
         if let Some(description) = change.description.filter(|_| self.line.line_type == LineType::Comment) {
             self.line.description = description;
