@@ -14,15 +14,19 @@ use crate::support::{PurchaseOrder, Setup, TestHost, exceptions, x12};
 
 const BOX_MINOR: i64 = 1_840;
 
-fn setup() -> Setup {
+/// A host that takes changes from its EDI customers.
+pub(crate) fn with_changes(setup: Setup) -> Setup {
     let read = "documents = { \"x12/850\" = \"x12-orders\", \"x12/860\" = \"x12-orders\" }";
     let settings = "settings = { currency = \"USD\"";
-    let setup = Setup::demo().replace("portreeve.toml", "documents = { \"x12/850\" = \"x12-orders\" }", read).replace(
+    setup.replace("portreeve.toml", "documents = { \"x12/850\" = \"x12-orders\" }", read).replace(
         "portreeve.toml",
         settings,
         &format!("{settings}, sets = \"850,860\""),
-    );
-    with_systems(setup)
+    )
+}
+
+fn setup() -> Setup {
+    with_systems(with_changes(Setup::demo()))
 }
 
 async fn host() -> TestHost {
@@ -35,12 +39,17 @@ fn boxes(number: &str, count: u32) -> PurchaseOrder {
 
 /// The customer asks for so many boxes instead.
 async fn ask(host: &TestHost, sequence: u32, number: &str, count: u32) {
-    let change = interchange(100 + sequence, Purpose::Change(sequence), &[boxes(number, count)]);
+    ask_for(host, sequence, boxes(number, count)).await;
+}
+
+/// The customer asks for this instead.
+pub(crate) async fn ask_for(host: &TestHost, sequence: u32, wanted: PurchaseOrder) {
+    let change = interchange(100 + sequence, Purpose::Change(sequence), &[wanted]);
     assert_eq!(host.send_edi(&change).await.unwrap().reply.status, 200);
     host.decide_all().await;
 }
 
-async fn answer(host: &TestHost, order: OrderId, action: ExceptionAction) -> Result<(), String> {
+pub(crate) async fn answer(host: &TestHost, order: OrderId, action: ExceptionAction) -> Result<(), String> {
     let Some(exception) = exceptions::about(host, order, ExceptionKind::Change).await else {
         let events = outcomes(host, order).await;
         panic!("no change to decide on: {events:?}, {:?}", host.codes().await)

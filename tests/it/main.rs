@@ -136,6 +136,8 @@ mod posting;
 
 mod payments;
 
+mod changing;
+
 mod process;
 
 mod ahead;

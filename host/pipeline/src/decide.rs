@@ -47,6 +47,8 @@ mod following;
 
 mod effects;
 
+mod changing;
+
 mod held;
 
 mod refunding;

@@ -271,6 +271,14 @@ pub(crate) fn happens_once(event: &Event) -> bool {
     )
 }
 
+/// The states in which a change that people accept may count, which no transition names, and those that an
+/// order may be in afterwards: all of an order that was released.
+pub(crate) fn around_a_change() -> (BTreeSet<ProcessState>, BTreeSet<ProcessState>) {
+    let before = [ProcessState::Received, ProcessState::Validated, ProcessState::Held];
+    let states: BTreeSet<_> = ProcessState::ALL.into_iter().filter(|state| !before.contains(state)).collect();
+    (states.clone(), states)
+}
+
 /// The number that its system gave what an event tells; none where one tells it of an order
 /// without.
 pub(crate) fn number(event: &Event) -> Option<&str> {

@@ -314,8 +314,9 @@ pub enum AfterDead {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Effect {
-    /// The event, such as `order.accepted`; or what people decide about a change of an order,
-    /// `order.change-accepted` or `order.change-refused`; or that an order is kept back, `order.held`,
+    /// The event, such as `order.accepted`, or `order.changed`: that a change which people accepted counts;
+    /// or what people decide about a change of an order, `order.change-accepted` or `order.change-refused`,
+    /// whether it counts or not; or that an order is kept back, `order.held`,
     /// and that such a one goes on, `order.released`.
     pub on: String,
     /// The channels that the order came by; any, where nothing is said.
@@ -757,7 +758,7 @@ impl Routes {
     pub fn effects_out_of(&self, process: &Process) -> Vec<String> {
         let mut problems = Vec::new();
         for Effect { on, from, to, target, .. } in &self.effects {
-            let around = process.around(on);
+            let around = if is_change(on) { process::around_a_change() } else { process.around(on) };
             for (key, states, known) in [("from", from, &around.0), ("to", to, &around.1)] {
                 let lost: Vec<&str> = states.difference(known).map(|state| state.as_str()).collect();
                 if !lost.is_empty() {
@@ -808,7 +809,11 @@ impl Routes {
     fn may_follow(&self, effect: &Effect) -> bool {
         // What people rejected no system had: it is cancelled before and afterwards.
         let is_peoples = effect.on == OrderEventKind::Rejected.as_str() && effect.is_of_refused();
-        is_peoples || is_answer(&effect.on) || held::is_of_hold(&effect.on) || self.is_heard(&effect.on)
+        is_peoples
+            || is_answer(&effect.on)
+            || is_change(&effect.on)
+            || held::is_of_hold(&effect.on)
+            || self.is_heard(&effect.on)
     }
 
     /// Whether some channel may advise of payments: then orders are found by their invoices.
@@ -862,7 +867,7 @@ impl Routes {
                     "an effect of `{on}` sends target `{target}` the order that is not wanted any more; leave out `sends`, and say what undoes it as `kind`"
                 ));
             }
-            if is_answer(on) && effect.sends == Sends::Order {
+            if (is_answer(on) || is_change(on)) && effect.sends == Sends::Order {
                 problems.push(format!(
                     "an effect of `{on}` sends target `{target}` the order as it came; leave out `sends`, by which it gets the change"
                 ));
@@ -968,6 +973,11 @@ impl Refunds {
 /// Whether it is what people decide about a change, and no event.
 fn is_answer(on: &str) -> bool {
     [CHANGE_ACCEPTED, CHANGE_REFUSED].contains(&on)
+}
+
+/// Whether it is that an accepted change counts.
+fn is_change(on: &str) -> bool {
+    on == OrderEventKind::Changed.as_str()
 }
 
 /// Whether systems count these two in one series: a shipment has its number at every step.

@@ -33,7 +33,7 @@ impl Routes {
         channel: Option<&ChannelId>,
     ) -> Vec<NewOutbox> {
         let mut deliveries = self.effects_of(moved, is_wanted, channel);
-        // What people accepted of a change hears whoever an effect of that names, and nobody else.
+        // Of a change that people accepted hear those whom an effect names, and nobody else.
         let told = moved.iter().filter(|moved| moved.event != OrderEventKind::Changed.as_str());
         deliveries.extend(told.flat_map(|moved| self.word_of(&moved.event, moved.position, channel)));
         deliveries
@@ -128,7 +128,7 @@ impl Effect {
         is_from && is_to && process.leads(&self.on, moved.from, moved.to)
     }
 
-    fn follows(&self, moved: &Moved) -> bool {
+    pub(super) fn follows(&self, moved: &Moved) -> bool {
         let among = |states: &std::collections::BTreeSet<_>, state| states.is_empty() || states.contains(state);
         let is_wanted = match self.invoices {
             None => true,

@@ -7,7 +7,7 @@
 //!
 //! What a system says moves the order along its process (`following`), and the routes say what
 //! follows from that (`effects`). So does what the host itself says of a change that people accepted:
-//! from then on as much is ordered as that says. A change no target takes yet, so it ends with a person and
+//! from then on as much is ordered as that says. What a sender wants changed ends with a person (`changing`) and
 //! leaves its order alone: it is delivered as it came first, and a shop that writes a new state
 //! into its orders every hour holds none of them up. A request to cancel stops its order, for
 //! goods that have left are harder to undo than a delay: no delivery of it begins any more, and
@@ -327,6 +327,8 @@ impl Pipeline {
             let deciding = (document.position(), is_wanted);
             let passed_over = self.routes.passed_over(&self.process, &followed.moved, deciding, of_channel.as_ref());
             followed.concerns.extend(passed_over);
+            let not_sent = self.routes.not_sent(&followed.moved, document.position(), of_channel.as_ref());
+            followed.concerns.extend(not_sent);
         }
         let moved = followed.as_ref().map_or(&[][..], |followed| followed.moved.as_slice());
         let outbox = self.routes.deliveries_of(moved, is_wanted, of_channel.as_ref());
@@ -415,7 +417,9 @@ impl Pipeline {
             followed.as_ref().map(|followed| to_be_known(followed, &later.event, queue)).unwrap_or_default();
         if !by_itself {
             let (code, detail) = what_to_do(later.kind, exists);
-            exceptions.push(for_a_person(queue, code, detail));
+            let is_change = exists && code == CHANGED_ORDER;
+            let sends = is_change.then(|| self.routes.what_accepting_sends(document.channel())).flatten();
+            exceptions.push(for_a_person(queue, code, sends.as_deref().unwrap_or(detail)));
         }
         exceptions.extend(self.before_picking(&found));
         let exceptions = exceptions.into_iter().map(|exception| {

@@ -19,7 +19,7 @@ use crate::route::{
 /// What each canonical event says.
 const EVENTS: [(&str, &str); 19] = [
     ("order.created", "An order was released: nothing keeps it back any more, and it is on its way to the ERP."),
-    ("order.changed", "A sender wants its order otherwise. It counts for nothing by itself: a person carries it out."),
+    ("order.changed", "A sender wants its order otherwise. It counts for nothing until a person accepts it."),
     (
         "order.cancel-requested",
         "A sender does not want its order any more, and what systems have of it is being undone.",
