@@ -7,16 +7,17 @@ use bytes::Bytes;
 use hyper::Method;
 use portreeve::client;
 use portreeve::standins::erp::{COMPANY, SalesOrder, SalesOrderLine};
-use portreeve::standins::{Erp, Mischief};
+use portreeve::standins::wms::{NODE, ShippedLine};
+use portreeve::standins::{Erp, Mischief, Wms};
 use portreeve_model::document::{Message, Receipt};
 use portreeve_model::event::{OrderChange, OrderTotals};
-use portreeve_model::value::{Customer, Quantity, UnitPrice};
+use portreeve_model::value::{Customer, Decimal, Quantity, UnitPrice};
 use portreeve_model::{Currency, Event, ExceptionAction, Failure, Order, OrderLine, ProcessState};
 use serde_json::{Value, json};
 
 use crate::agreed::{answer, ask_for, with_changes};
 use crate::at_the_plugin::{Plugins, order_id};
-use crate::posting::{FIRST, SECOND, accepted, posting, ship};
+use crate::posting::{FIRST, SECOND, accepted, full_warehouse, posting, ship, warehoused, works};
 use crate::support::{PurchaseOrder, ScriptedTarget, Setup, TestHost, exceptions, x12};
 
 const CHANGE: &str = "business-central/change";
@@ -62,8 +63,9 @@ async fn a_change_that_people_accept_is_made_in_the_erp_and_the_order_is_invoice
     let order = accepted(&host, "PO-1").await;
     ask_for(&host, 1, otherwise("PO-1")).await;
     let detail = host.exceptions().await.remove(0).detail;
-    let sentence =
-        "accept the change, or refuse it; accepting it sends `business-central/change` to target `erp` of its lines";
+    let sentence = "then accept the change, or refuse it; accepting it sends its lines, quantities and prices as \
+                    `business-central/change` to target `erp` while the order is released, accepted or part-shipped: \
+                    make it yourself in all other systems that have the order";
     assert!(detail.contains(sentence), "{detail}");
     host.come_to_rest().await;
     assert_eq!(lines(&host.erp.sales_orders()[0]), ["1 FST-1007 10 at 18.4", "2 FST-1014 4 at 12.95"]);
@@ -223,6 +225,115 @@ async fn an_effect_of_a_change_sends_what_was_agreed_and_in_a_state_that_an_orde
         ),
         "{told}"
     );
+}
+
+// --- with the warehouse ---
+
+/// A host that has this warehouse and the ERP carry out what people accept until the warehouse picks.
+fn changing_both(wms: &Wms, mischief: Mischief) -> Setup {
+    let effect = |from: &str, target: &str, kind: &str| {
+        format!("\n[[effect]]\non = \"order.changed\"\nfrom = [{from}]\ntarget = \"{target}\"\nkind = \"{kind}\"\n")
+    };
+    with_changes(warehoused(wms, mischief))
+        .append("portreeve.toml", &effect("\"accepted\", \"allocated\"", "warehouse", "wms-rest/change"))
+        .append("portreeve.toml", &effect("\"released\", \"accepted\", \"allocated\"", "erp", CHANGE))
+}
+
+/// A warehouse with enough of everything that is asked for.
+async fn stocked(mischief: Mischief) -> Wms {
+    let wms = full_warehouse(mischief).await;
+    for sku in ["FST-1021", "FST-1028"] {
+        wms.put(NODE, sku, Decimal::parse("100").unwrap());
+    }
+    wms
+}
+
+/// What left, as line, item and quantity.
+fn left(wms: &Wms) -> Vec<Vec<String>> {
+    let line = |line: &ShippedLine| {
+        assert_eq!((line.ordered, line.reason), (line.shipped, None), "nothing is short");
+        format!("{} {} {}", line.line_number, line.sku, line.shipped)
+    };
+    wms.shipments().iter().map(|shipment| shipment.lines.iter().map(line).collect()).collect()
+}
+
+#[tokio::test]
+async fn what_people_accept_until_the_warehouse_picks_leaves_and_is_invoiced_so() {
+    // The warehouse has the order, and has it set aside.
+    for steps in [0, 1] {
+        let lost = || Mischief { drop_after_per_mille: 500, ..Mischief::default() };
+        let wms = stocked(lost()).await;
+        let host = changing_both(&wms, lost()).start().await;
+        let mut orders = vec![];
+        for number in 1..=4 {
+            orders.push(accepted(&host, &format!("PO-{number}")).await);
+        }
+        for _ in 0..steps {
+            works(&host, &wms).await;
+            host.come_to_rest().await;
+        }
+        for (number, order) in (1..).zip(&orders) {
+            ask_for(&host, number, otherwise(&format!("PO-{number}"))).await;
+            answer(&host, *order, ExceptionAction::AcceptChange).await.unwrap();
+        }
+        host.come_to_rest().await;
+        while works(&host, &wms).await {
+            host.come_to_rest().await;
+        }
+        host.come_to_rest().await;
+        let goods = ["1 FST-1007 7", "2 FST-1021 2", "3 FST-1028 5"].map(str::to_owned);
+        assert_eq!((left(&wms), wms.release_count()), (vec![goods.to_vec(); 4], 4), "{steps} steps");
+        let stock = ["FST-1007", "FST-1014", "FST-1021", "FST-1028"].map(|sku| wms.stock(NODE, sku).to_string());
+        assert_eq!(stock, ["72", "100", "92", "80"]);
+        let totals: Vec<String> = host.erp.invoices().iter().map(|invoice| invoice.total.to_string()).collect();
+        assert_eq!((totals, host.erp.sales_order_count()), (vec!["230.40".to_owned(); 4], 0));
+        for order in orders {
+            assert_eq!(host.process_state(order).await, Some(ProcessState::Shipped));
+        }
+        assert_eq!(host.codes().await, Vec::<String>::new());
+        host.verify().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn goods_that_are_picked_already_are_a_persons_and_neither_system_is_changed() {
+    let wms = stocked(Mischief::default()).await;
+    let host = changing_both(&wms, Mischief::default()).start().await;
+    let order = accepted(&host, "PO-1").await;
+    for _ in 0..2 {
+        works(&host, &wms).await;
+        host.come_to_rest().await;
+    }
+    assert_eq!(host.process_state(order).await, Some(ProcessState::Picked));
+    ask_for(&host, 1, otherwise("PO-1")).await;
+    answer(&host, order, ExceptionAction::AcceptChange).await.unwrap();
+    host.come_to_rest().await;
+    let detail = host.exceptions().await.remove(0).detail;
+    let sentence = "found an accepted change of an order that is picked, expected a state in which it is sent as \
+                    `business-central/change` to target `erp` and `wms-rest/change` to target `warehouse`: nothing is \
+                    sent there, so make the change yourself";
+    assert!(detail.starts_with(sentence), "{detail}");
+    assert_eq!(host.codes().await, ["change-not-sent"]);
+    assert_eq!(lines(&host.erp.sales_orders()[0]), ["1 FST-1007 10 at 18.4", "2 FST-1014 4 at 12.95"]);
+    assert_eq!(wms.releases()[0].lines.len(), 2);
+}
+
+#[tokio::test]
+async fn a_warehouse_that_has_picked_meanwhile_refuses_and_its_people_are_asked() {
+    let wms = stocked(Mischief::default()).await;
+    let host = changing_both(&wms, Mischief::default()).start().await;
+    let order = accepted(&host, "PO-1").await;
+    // Nobody here has heard yet that it is picked.
+    for _ in 0..2 {
+        assert!(!wms.work().unwrap().is_empty());
+    }
+    ask_for(&host, 1, otherwise("PO-1")).await;
+    answer(&host, order, ExceptionAction::AcceptChange).await.unwrap();
+    host.come_to_rest().await;
+    let letters = host.exceptions().await;
+    let details: Vec<&str> = letters.iter().map(|letter| letter.detail.as_str()).collect();
+    assert!(details.len() == 1 && details[0].contains("already-picked: goods of the order are out"), "{details:?}");
+    assert_eq!(wms.releases()[0].lines.len(), 2);
 }
 
 // --- one call ---

@@ -8,7 +8,7 @@ use portreeve::standins::wms::{NODE, Reason, Short, Step};
 use portreeve::standins::{Mischief, Wms};
 use portreeve_model::document::{Document, Message, Receipt};
 use portreeve_model::event::{
-    CancelRequest, GoodsReturn, Order, OrderAnswer, OrderLine, ReturnLine, Shipment, ShortReason,
+    CancelRequest, GoodsReturn, Order, OrderAnswer, OrderChange, OrderLine, ReturnLine, Shipment, ShortReason,
 };
 use portreeve_model::value::{Decimal, Quantity};
 use portreeve_model::{Digest, Event, Failure, Instant, ProcessState, Received};
@@ -24,6 +24,7 @@ use crate::golden::an_order;
 use crate::support::{PurchaseOrder, Setup, TestHost, sample, x12};
 
 const RELEASE: &str = "wms-rest/release";
+const CHANGE: &str = "wms-rest/change";
 const STOP: &str = "wms-rest/stop";
 const EXPECT_RETURN: &str = "wms-rest/expect-return";
 
@@ -489,6 +490,68 @@ async fn what_people_take_off_before_it_is_picked_stays_and_is_told_as_cancelled
         let stock = if early { "97" } else { "95" };
         assert_eq!((wms.stock(NODE, "PUMP-40"), wms.on_hand(NODE, "PUMP-40")), (decimal(stock), decimal(stock)));
     }
+}
+
+fn agreed(lines: Vec<OrderLine>) -> Event {
+    Event::OrderChanged(OrderChange { order: Order { lines, ..order() }, revision: None })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_becomes_what_was_agreed_until_it_is_picked() {
+    let called = Called::start().await;
+    let place = format!("{}/17", key());
+    let wanted = || {
+        let none = line("2", "HOSE-M", quantity("0", "MTR"));
+        agreed(vec![line("1", "PUMP-40", quantity("3", "EA")), none, line("3", "HOSE-M", quantity("1.50", "MTR"))])
+    };
+    for (steps, early) in [(0, true), (1, true), (2, false), (5, false)] {
+        let wms = stocked(Mischief::default()).await;
+        let at = At::of(&wms);
+        let nothing = called.deliver(&at, CHANGE, wanted(), &place).await;
+        assert!(matches!(&nothing, Err(Failure::Permanent(why)) if why.starts_with("no-such-order: ")), "{nothing:?}");
+        let release = called.deliver(&at, RELEASE, created(), &key()).await.unwrap();
+        for _ in 0..steps {
+            wms.work().unwrap();
+        }
+        let changed = called.deliver(&at, CHANGE, wanted(), &place).await;
+        for _ in steps..5 {
+            wms.work().unwrap();
+        }
+        assert_eq!(called.find(&at, CHANGE, &place).await, Ok(None), "whoever sends again does no harm");
+        let again = called.deliver(&at, CHANGE, wanted(), &place).await;
+        if early {
+            for receipt in [changed, again] {
+                assert_eq!(receipt.unwrap().external_id, release.external_id);
+            }
+        } else {
+            for refused in [changed, again] {
+                assert!(
+                    matches!(&refused, Err(Failure::Permanent(why)) if why.starts_with("already-picked: ")),
+                    "{refused:?}"
+                );
+            }
+        }
+        let shipments = wms.shipments();
+        let left: Vec<(&str, String)> = shipments
+            .iter()
+            .flat_map(|shipment| &shipment.lines)
+            .map(|line| (line.line_number.as_str(), line.shipped.to_string()))
+            .collect();
+        let expected = if early { [("1", "3"), ("3", "1.5")] } else { [("1", "5"), ("2", "2.5")] };
+        assert_eq!(left, expected.map(|(line, shipped)| (line, shipped.to_owned())), "{steps} steps");
+        assert_eq!((shipments.len(), wms.releases().len()), (1, 1));
+        let stock = (wms.stock(NODE, "PUMP-40"), wms.stock(NODE, "HOSE-M"));
+        let expected = if early { ("97", "98.5") } else { ("95", "97.5") };
+        assert_eq!(stock, (decimal(expected.0), decimal(expected.1)), "{steps} steps");
+    }
+    let stopped = stocked(Mischief::default()).await;
+    let at = At::of(&stopped);
+    called.deliver(&at, RELEASE, created(), &key()).await.unwrap();
+    called.deliver(&at, STOP, cancelled(&[]), &key()).await.unwrap();
+    let refused = called.deliver(&at, CHANGE, wanted(), &place).await.unwrap_err();
+    assert_eq!(problems(refused), [told("refused-by-wms", "")]);
+    let none = called.message(CHANGE, agreed(vec![line("1", "PUMP-40", quantity("0", "EA"))])).await.unwrap_err();
+    assert_eq!(problems(none), [told("lines-missing", "lines")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,10 +21,10 @@ impl Routes {
     /// What people are told to do about a change of an order that is here, which came by the order's own
     /// channel; none where no system gets what they accept.
     pub(super) fn what_accepting_sends(&self, channel: &ChannelId) -> Option<String> {
-        let sent: BTreeSet<String> = self.changes_for(Some(channel)).map(|effect| self.sent_by(effect)).collect();
+        let sent: BTreeSet<String> = self.changes_for(Some(channel)).map(|effect| self.offered_by(effect)).collect();
         (!sent.is_empty()).then(|| {
             format!(
-                "found other content for the order, expected what came first, which goes on as it is: compare the two, then accept the change, or refuse it; accepting it sends {} of its lines, quantities and prices: make it yourself in all other systems that have the order, with whatever else it says",
+                "found other content for the order, expected what came first, which goes on as it is: compare the two, then accept the change, or refuse it; accepting it sends its lines, quantities and prices as {}: make it yourself in all other systems that have the order, with whatever else it says",
                 join(&sent)
             )
         })
@@ -68,8 +68,20 @@ impl Routes {
         self.effects.iter().filter(move |effect| effect.on == changed && effect.is_of(channel))
     }
 
+    /// What goes where by an effect.
     fn sent_by(&self, effect: &Effect) -> String {
         format!("`{}` to target `{}`", self.kind_of(effect).unwrap_or("a message"), effect.target)
+    }
+
+    /// The same with the states in which it is sent.
+    fn offered_by(&self, effect: &Effect) -> String {
+        let sent = self.sent_by(effect);
+        let states: Vec<&str> = effect.from.iter().map(|state| state.as_str()).collect();
+        match states.split_last() {
+            None => sent,
+            Some((only, [])) => format!("{sent} while the order is {only}"),
+            Some((last, others)) => format!("{sent} while the order is {} or {last}", others.join(", ")),
+        }
     }
 }
 

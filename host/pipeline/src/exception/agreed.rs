@@ -1,8 +1,9 @@
 //! A change of an order that people accept: from then on as much is ordered as it says.
 //!
 //! They have carried it out in the systems that have the order, or effects of `order.changed` do, so what
-//! those say from now on is counted by it. The host says so itself (`own_word`), in the transaction of the acceptance, and decides on its word as
-//! on whatever else is said of the order: in its turn, before all that comes after, with a leaf of its own.
+//! those say from now on is counted by it. The host says so itself (`own_word`), in the transaction of the
+//! acceptance, and decides on its word as on whatever else is said of the order: in its turn, before all
+//! that comes after, with a leaf of its own.
 //! So what waits is looked at again, what is owed back is seen, and whoever follows the order again comes to
 //! the same place.
 //!

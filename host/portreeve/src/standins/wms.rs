@@ -4,6 +4,8 @@
 //! GET  /api/v1/health                       200 {"state":"open"}
 //! POST /api/v1/releases                     201 {"id","orderId","state"}
 //! GET  /api/v1/releases?orderId=…           200 {"releases":[…]}
+//! POST /api/v1/orders/ID/change             200 {"id","orderId","state"}, all lines as they are to be
+//!      once it is picked                    409 {"error":{"code":"already-picked"}}
 //! POST /api/v1/orders/ID/stop               200 {"id","orderId","state","lines"}
 //!      once all that is to leave has left   409 {"error":{"code":"already-left"}}
 //! GET  /api/v1/orders/ID/stop               200, or 404 {"error":{"code":"no-stop"}}
@@ -15,8 +17,8 @@
 //! ```
 //!
 //! It ignores idempotency keys: the second `POST` of a release makes a second release, and
-//! then a second shipment, so that a test can count goods that left twice. A stop can be
-//! repeated. [`Mischief`] meets what is posted, as at the ERP.
+//! then a second shipment, so that a test can count goods that left twice. A stop and a change can
+//! be repeated. [`Mischief`] meets what is posted, as at the ERP.
 //!
 //! Of items that were put there with their unit it also says how much there is, each time that this
 //! changed ([`Wms::levels`]): what of it lies there, and what of that is set aside for nobody. A
@@ -39,14 +41,14 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use portreeve_model::value::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use self::books::{AskedRelease, AskedReturn, AskedStop, Books};
+use self::books::{AskedChange, AskedRelease, AskedReturn, AskedStop, Books};
 pub use self::books::{NODE, OPENS_AT, Reason, Release, ReleaseLine, Return, Shipment, ShippedLine, Short, Step, Stop};
 pub use self::stock::BadList;
 use super::mischief::{Drawn, Mischief, RETRY_AFTER, SLOW_ANSWER, Trick, hung_up};
@@ -227,6 +229,7 @@ fn routes(ledger: Ledger) -> Router {
     Router::new()
         .route(&format!("{BASE_PATH}/health"), get(async || Json(json!({"state": "open"}))))
         .route(&format!("{BASE_PATH}/releases"), get(find_releases).post(create_release))
+        .route(&format!("{BASE_PATH}/orders/{{order}}/change"), post(change_order))
         .route(&format!("{BASE_PATH}/orders/{{order}}/stop"), get(find_stop).post(stop_order))
         .route(&format!("{BASE_PATH}/stock"), get(stock::list))
         .route(&format!("{BASE_PATH}/shipments"), get(stock::shipments))
@@ -277,6 +280,20 @@ async fn create_release(
     acted(&ledger, &about, |books| {
         let release = books.release(asked)?;
         Ok((StatusCode::CREATED, Json(Told::of_release(release))).into_response())
+    })
+    .await
+}
+
+async fn change_order(
+    State(ledger): State<Ledger>,
+    Path(order): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let asked = AskedChange::read(&whole(body)?, &order)?;
+    let about = format!("change {order}");
+    acted(&ledger, &about, |books| {
+        let release = books.change(asked)?;
+        Ok(Json(Told::of_release(release)).into_response())
     })
     .await
 }

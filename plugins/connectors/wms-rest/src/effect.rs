@@ -5,8 +5,9 @@ use portreeve_sdk::connector::*;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// The codes by which the WMS says why it does not stop, and that nobody asked it to.
+/// The codes by which the WMS says why it does not stop or change, and that nobody asked it to stop.
 const ALREADY_LEFT: &str = "already-left";
+const ALREADY_PICKED: &str = "already-picked";
 const NO_SUCH_ORDER: &str = "no-such-order";
 const NO_STOP: &str = "no-stop";
 
@@ -16,6 +17,7 @@ const STOPPED: &str = "stopped";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
     Release,
+    Change,
     Stop,
     ExpectReturn,
 }
@@ -57,6 +59,8 @@ impl Key {
     /// Reads `ORDERID` or `ORDERID/REFERENCE`.
     pub(crate) fn parse(effect: Effect, natural_key: &str) -> Result<Self, Failure> {
         let (order, reference) = match natural_key.split_once('/') {
+            // Behind it stands where the change was said, which the WMS is not told.
+            Some((order, _)) if effect == Effect::Change => (order, None),
             Some((order, reference)) => (order, Some(reference.to_owned()).filter(|text| !text.is_empty())),
             // What a cancelled order brings back has no number of anybody's.
             None if effect == Effect::ExpectReturn => (natural_key, Some(format!("cancel-{natural_key}"))),
@@ -98,6 +102,7 @@ impl Effect {
     pub(crate) fn of(kind: &str) -> Result<Self, Failure> {
         match kind {
             "wms-rest/release" => Ok(Self::Release),
+            "wms-rest/change" => Ok(Self::Change),
             "wms-rest/stop" => Ok(Self::Stop),
             "wms-rest/expect-return" => Ok(Self::ExpectReturn),
             other => Err(Failure::permanent(format!("this connector knows no messages of kind `{other}`"))),
@@ -107,6 +112,7 @@ impl Effect {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Release => "the release",
+            Self::Change => "the change",
             Self::Stop => "the stop",
             Self::ExpectReturn => "the return",
         }
@@ -116,39 +122,49 @@ impl Effect {
     pub(crate) fn address(self, base_url: &str, key: &Key) -> String {
         match self {
             Self::Release => format!("{base_url}/releases"),
+            Self::Change => format!("{base_url}/orders/{}/change", http::escaped(&key.order)),
             Self::Stop => format!("{base_url}/orders/{}/stop", http::escaped(&key.order)),
             Self::ExpectReturn => format!("{base_url}/returns"),
         }
     }
 
-    /// Where it is asked for.
-    pub(crate) fn question(self, base_url: &str, key: &Key) -> String {
+    /// Where it is asked for; nowhere where sending it again does no harm.
+    pub(crate) fn question(self, base_url: &str, key: &Key) -> Option<String> {
         let (order, reference) = (http::escaped(&key.order), key.reference.as_deref().unwrap_or_default());
         match self {
-            Self::Release => format!("{base_url}/releases?orderId={order}"),
-            Self::Stop => format!("{base_url}/orders/{order}/stop"),
+            Self::Release => Some(format!("{base_url}/releases?orderId={order}")),
+            Self::Change => None,
+            Self::Stop => Some(format!("{base_url}/orders/{order}/stop")),
             Self::ExpectReturn => {
-                format!("{base_url}/returns?orderId={order}&returnNumber={}", http::escaped(reference))
+                Some(format!("{base_url}/returns?orderId={order}&returnNumber={}", http::escaped(reference)))
             }
         }
     }
 
-    /// What comes of a stop that stops nothing, where that is the WMS's answer: no other try
-    /// changes it. An order that it was never given is as good as stopped: the host sends an
-    /// order's release before its stop, or not at all.
-    pub(crate) fn stops_nothing(self, response: &http::Response, key: &Key) -> Option<Result<Receipt, Failure>> {
-        if self != Self::Stop || !matches!(response.status, 404 | 409) {
+    /// What comes of a stop that stops nothing and of a change of what is not there, where that is the
+    /// WMS's answer: no other try changes it. An order that it was never given is as good as stopped: the
+    /// host sends an order's release before its stop, or not at all.
+    pub(crate) fn comes_to_nothing(self, response: &http::Response, key: &Key) -> Option<Result<Receipt, Failure>> {
+        if !matches!(self, Self::Stop | Self::Change) || !matches!(response.status, 404 | 409) {
             return None;
         }
         let refusal = refusal(response);
-        match (response.status, refusal.code.as_deref()?) {
-            (409, ALREADY_LEFT) => Some(Err(Failure::permanent(
+        match (self, response.status, refusal.code.as_deref()?) {
+            (Self::Stop, 409, ALREADY_LEFT) => Some(Err(Failure::permanent(
                 "already-left: goods of the order have left the warehouse; expect a return instead",
             ))),
-            (404, NO_SUCH_ORDER) => {
+            (Self::Stop, 404, NO_SUCH_ORDER) => {
                 let detail = Some("the WMS has no release of it".to_owned());
                 Some(Ok(Receipt { external_id: key.order.clone(), detail }))
             }
+            (Self::Change, 409, ALREADY_PICKED) => Some(Err(Failure::permanent(
+                "already-picked: goods of the order are out of the shelves, and the release stays as it was; ask the \
+                 warehouse's people to make the change, or expect a return of what leaves too much",
+            ))),
+            (Self::Change, 404, NO_SUCH_ORDER) => Some(Err(Failure::permanent(
+                "no-such-order: the WMS has no release of the order that was to be changed; ask its people what became \
+                 of it",
+            ))),
             _ => None,
         }
     }
@@ -196,7 +212,7 @@ impl Effect {
     fn twice(self, count: usize, first: &Told, second: &Told) -> Failure {
         let (code, what) = match self {
             Self::ExpectReturn => ("return-twice", "returns of this number"),
-            Self::Release | Self::Stop => ("released-twice", "releases of this order"),
+            Self::Release | Self::Change | Self::Stop => ("released-twice", "releases of this order"),
         };
         let (first, second) = (&first.id, &second.id);
         Failure::permanent(format!(

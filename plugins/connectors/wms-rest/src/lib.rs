@@ -6,6 +6,9 @@
 //! ```text
 //! POST /releases               {"orderId","orderNumber","shipTo","lines":[…],…}    201 {"id","orderId","state"}
 //! GET  /releases?orderId=…                                200 {"releases":[{"id","orderId","state"}]}
+//! POST /orders/{orderId}/change {"orderId","lines":[…]}, all that is to leave      200 {"id","orderId","state"}
+//!      409 {"error":{"code":"already-picked"}}   goods of it are out of the shelves
+//!      404 {"error":{"code":"no-such-order"}}    it was never released
 //! POST /orders/{orderId}/stop  {"orderId","reason","lines":["1"]}; no lines: all   200 {"id","orderId","state","lines"}
 //!      409 {"error":{"code":"already-left"}}     goods of it have left
 //!      404 {"error":{"code":"no-such-order"}}    it was never released: as good as stopped
@@ -28,7 +31,8 @@
 //! A stop can be repeated: what is stopped stays so, and is answered as before. So `find`
 //! takes for a stop that happened only the one of the whole order. After a stop of some
 //! lines the host sends again, which is harmless; an earlier stop of other lines is never
-//! taken for the one that was lost.
+//! taken for the one that was lost. A change says all lines as they are to be, and the WMS answers one that
+//! is so already as it did at first, whatever it did since: nobody has to ask before it is sent again.
 //!
 //! Events are posted one by one or as a list, as `application/json`:
 //!
@@ -70,7 +74,7 @@ impl Connector for WmsRest {
             .with_header("idempotency-key", &delivery.idempotency_key);
         let response = http::send(patient(request, &delivery.settings)?)?;
 
-        if let Some(nothing) = effect.stops_nothing(&response, &key) {
+        if let Some(nothing) = effect.comes_to_nothing(&response, &key) {
             return nothing;
         }
         match WMS.answered(&response, effect.name())? {
@@ -86,7 +90,7 @@ impl Connector for WmsRest {
     fn find(query: FindQuery) -> Result<Option<Receipt>, Failure> {
         let effect = Effect::of(&query.kind)?;
         let key = Key::parse(effect, &query.natural_key)?;
-        let url = effect.question(WMS.base_url(&query.settings)?, &key);
+        let Some(url) = effect.question(WMS.base_url(&query.settings)?, &key) else { return Ok(None) };
         let response = http::send(patient(http::Request::get_json(&url), &query.settings)?)?;
         if effect.is_absent(&response) {
             return Ok(None);

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! wms-rest/release         order.created           goods may leave
+//! wms-rest/change          order.changed           what is to leave is this
 //! wms-rest/stop            order.cancel-requested  no more of them are to leave
 //!                          order.accepted          of an order that was cancelled before: all of it
 //! wms-rest/expect-return   return.requested        they come back
@@ -32,7 +33,7 @@ mod message;
 
 use portreeve_sdk::transformer::*;
 
-use crate::message::{EXPECT_RETURN, RELEASE, STOP};
+use crate::message::{CHANGE, EXPECT_RETURN, RELEASE, STOP};
 
 const EVENT: &str = "wms-rest/event";
 
@@ -52,11 +53,12 @@ impl Transformer for WmsDocuments {
         let order_id = request.order_id.as_str();
         let body = match (request.kind.as_str(), &request.event) {
             (RELEASE, Event::OrderCreated(order)) => message::release(order, order_id)?,
+            (CHANGE, Event::OrderChanged(change)) => message::change(&change.order, order_id)?,
             (STOP, Event::OrderCancelRequested(cancel)) => message::stop(cancel, order_id)?,
             (STOP, Event::OrderAccepted(_)) => message::stop_all(order_id)?,
             (EXPECT_RETURN, Event::ReturnRequested(goods)) => message::expect_return(goods, order_id)?,
             (EXPECT_RETURN, Event::OrderCancelRequested(cancel)) => message::expect_all(cancel, order_id)?,
-            (RELEASE | STOP | EXPECT_RETURN, _) => {
+            (RELEASE | CHANGE | STOP | EXPECT_RETURN, _) => {
                 let message = format!("found an event of which no message of kind `{}` is made", request.kind);
                 return Err(Failure::permanent(message));
             }

@@ -4,13 +4,15 @@
 //! {"orderId":"6fa459ea-ee8a-5ca4-894e-db77e160355e","orderNumber":"4711","requestedDelivery":"2026-03-06",
 //!  "shipTo":{"name":"…","lines":["1 Quay Road"],"city":"Portland","postalCode":"04101","country":"US"},
 //!  "lines":[{"lineNumber":"1","sku":"FST-1007","quantity":2.50,"unit":"BX"}]}
+//! {"orderId":"…","lines":[{"lineNumber":"1","sku":"FST-1007","quantity":2,"unit":"BX"}]}
 //! {"orderId":"…","reason":"ordered twice","lines":["1"]}
 //! {"orderId":"…","returnNumber":"RMA-1","lines":[{"lineNumber":"1","sku":"FST-1007","quantity":1,"unit":"BX","reason":"…"}]}
 //! ```
 //!
 //! A date of a line, and the day after which nothing may leave (`cancelAfter`), go along
 //! where they are: a warehouse that does not know them ships too early or too late. Prices,
-//! payment and the sender's notes are not the warehouse's. No lines mean the whole order in a
+//! payment and the sender's notes are not the warehouse's. A change has all lines as they are to be, but
+//! those of nothing; place and dates stay as they were released. No lines mean the whole order in a
 //! stop and a return, so a list that is only empty by mistake is refused.
 
 use portreeve_sdk::transformer::*;
@@ -18,6 +20,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub(crate) const RELEASE: &str = "wms-rest/release";
+pub(crate) const CHANGE: &str = "wms-rest/change";
 pub(crate) const STOP: &str = "wms-rest/stop";
 pub(crate) const EXPECT_RETURN: &str = "wms-rest/expect-return";
 
@@ -65,6 +68,13 @@ struct ReleaseLine<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+struct Change<'a> {
+    order_id: &'a str,
+    lines: Vec<ReleaseLine<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Stop<'a> {
     order_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,17 +113,7 @@ pub(crate) fn release(order: &Order, order_id: &str) -> Result<Vec<u8>, Failure>
         let message = "found no place to ship to; expected an address with an id, street lines or a city";
         problems.push(Problem::new("ship-to-missing", message, "ship-to"));
     }
-    some_lines(order.lines.len(), &mut problems);
-    let mut lines = vec![];
-    for (index, line) in order.lines.iter().enumerate() {
-        lines.extend(quantity(&line.quantity, index, &mut problems).map(|quantity| ReleaseLine {
-            line_number: &line.number,
-            sku: &line.sku,
-            quantity,
-            unit: &line.quantity.unit,
-            requested_delivery: line.requested_delivery.map(date::to_text),
-        }));
-    }
+    let lines = release_lines(order.lines.iter().enumerate(), &mut problems);
     let release = Release {
         order_id,
         order_number: &order.number,
@@ -123,6 +123,17 @@ pub(crate) fn release(order: &Order, order_id: &str) -> Result<Vec<u8>, Failure>
         lines,
     };
     written(&release, problems)
+}
+
+/// What is to leave is this.
+///
+/// # Errors
+/// Everything that the warehouse would have to guess.
+pub(crate) fn change(order: &Order, order_id: &str) -> Result<Vec<u8>, Failure> {
+    let mut problems = vec![];
+    let wanted = order.lines.iter().enumerate().filter(|(_, line)| line.quantity.value != 0);
+    let lines = release_lines(wanted, &mut problems);
+    written(&Change { order_id, lines }, problems)
 }
 
 /// No more goods are to leave.
@@ -176,6 +187,26 @@ fn written(message: &impl Serialize, problems: Vec<Problem>) -> Result<Vec<u8>, 
         return Err(Failure::Invalid(problems));
     }
     serde_json::to_vec(message).map_err(|error| Failure::permanent(error.to_string()))
+}
+
+/// Lines that are to leave, each with its place in the order.
+fn release_lines<'a>(
+    wanted: impl Iterator<Item = (usize, &'a OrderLine)>,
+    problems: &mut Vec<Problem>,
+) -> Vec<ReleaseLine<'a>> {
+    let wanted: Vec<_> = wanted.collect();
+    some_lines(wanted.len(), problems);
+    let mut lines = vec![];
+    for (index, line) in wanted {
+        lines.extend(quantity(&line.quantity, index, problems).map(|quantity| ReleaseLine {
+            line_number: &line.number,
+            sku: &line.sku,
+            quantity,
+            unit: &line.quantity.unit,
+            requested_delivery: line.requested_delivery.map(date::to_text),
+        }));
+    }
+    lines
 }
 
 fn some_lines(count: usize, problems: &mut Vec<Problem>) {

@@ -1,8 +1,8 @@
 //! How far an order is once people agreed that it is to be another one.
 //!
 //! A change is the whole order as it is to be, and people accept it when they have carried it out in the
-//! systems that have the order, or have these told by that. So from then on as much is ordered as it says, and what has moved has
-//! moved. Nothing is guessed where the two contradict each other: then nothing of the change counts, and
+//! systems that have the order, or have these told by that. So from then on as much is ordered as it says,
+//! and what has moved has moved. Nothing is guessed where the two contradict each other: then nothing of the change counts, and
 //! a person hears why.
 //!
 //! | line                                 | afterwards                                               |

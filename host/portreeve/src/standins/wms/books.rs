@@ -5,6 +5,8 @@
 //! back when it is stopped before. What was backordered leaves in a shipment of its own, once
 //! somebody says that its item is there again.
 
+mod change;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
@@ -13,6 +15,7 @@ use portreeve_model::value::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub(super) use self::change::AskedChange;
 use super::Refusal;
 use super::level::{self, Levels, Standing};
 use super::stock::Listed;
@@ -803,29 +806,35 @@ impl AskedRelease {
         if asked.ship_to.is_empty() || asked.lines.is_empty() {
             return Err(Refusal::invalid("shipTo and lines must be filled in".to_owned()));
         }
-        let lines: Vec<ReleaseLine> = lines(asked.lines, |line, quantity| {
-            let line_number = line.line_number.unwrap_or_default();
-            named("lineNumber", &line_number)?;
-            Ok(ReleaseLine {
-                line_number,
-                sku: line.sku,
-                quantity,
-                unit: line.unit,
-                stopped: false,
-                stopped_at: None,
-                set_aside: Amount::ZERO,
-                left: Amount::ZERO,
-                taken_off: Amount::ZERO,
-                is_over: false,
-                reason: None,
-            })
-        })?;
-        let numbers: BTreeSet<&str> = lines.iter().map(|line| line.line_number.as_str()).collect();
-        if numbers.len() < lines.len() {
-            return Err(Refusal::invalid("lines has a lineNumber twice".to_owned()));
-        }
+        let lines = release_lines(asked.lines)?;
         Ok(Self { order_id: asked.order_id, order_number: asked.order_number, lines })
     }
+}
+
+/// Lines that are to leave, each with a number of its own.
+fn release_lines(asked: Vec<NewLine>) -> Result<Vec<ReleaseLine>, Refusal> {
+    let lines: Vec<ReleaseLine> = lines(asked, |line, quantity| {
+        let line_number = line.line_number.unwrap_or_default();
+        named("lineNumber", &line_number)?;
+        Ok(ReleaseLine {
+            line_number,
+            sku: line.sku,
+            quantity,
+            unit: line.unit,
+            stopped: false,
+            stopped_at: None,
+            set_aside: Amount::ZERO,
+            left: Amount::ZERO,
+            taken_off: Amount::ZERO,
+            is_over: false,
+            reason: None,
+        })
+    })?;
+    let numbers: BTreeSet<&str> = lines.iter().map(|line| line.line_number.as_str()).collect();
+    if numbers.len() < lines.len() {
+        return Err(Refusal::invalid("lines has a lineNumber twice".to_owned()));
+    }
+    Ok(lines)
 }
 
 impl AskedStop {
