@@ -258,13 +258,6 @@ impl Erp {
         self.ledger.lock().take(item, Amount::of(&quantity));
     }
 
-    /// A clerk changes how much of an order's line is to leave in all. Says whether there is such a
-    /// line, of which no more has left.
-    #[must_use]
-    pub fn change(&self, order: &str, line_number: &str, quantity: Decimal) -> bool {
-        self.ledger.lock().change_by_hand(order, line_number, quantity)
-    }
-
     /// Says in which unit an item is counted; in `EA`, where nothing is said.
     pub fn count_in(&self, item: &str, unit: &str) {
         self.ledger.lock().units.insert(item.to_owned(), unit.to_owned());

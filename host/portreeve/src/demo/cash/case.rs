@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use portreeve_model::value::Decimal;
-
 use self::Buyer::{Edi, Shop};
 use self::Paid::{AtOnce, Later, Never};
 use crate::standins::partner::PurchaseOrder;
@@ -184,12 +182,6 @@ impl Case {
     /// The same as they were, and as their customers want them to be.
     pub(super) fn changes(self) -> Vec<(PurchaseOrder, PurchaseOrder)> {
         self.orders().into_iter().zip(self.orders_of(FEWER_BOXES)).collect()
-    }
-
-    /// How much of an order's line is left then, and how much is taken off.
-    pub(super) fn fewer() -> (Decimal, Decimal) {
-        let boxes = |units: u32| Decimal { units: i64::from(units), scale: 0 };
-        (boxes(FEWER_BOXES), boxes(BOXES.saturating_sub(FEWER_BOXES)))
     }
 
     /// The shop's orders of this case.

@@ -310,21 +310,6 @@ impl Books {
         Ok((order, order.lines.last().ok_or_else(Refusal::full)?))
     }
 
-    /// Changes a line of an item as a clerk does.
-    pub(super) fn change_by_hand(&mut self, document: &str, number: &str, quantity: Decimal) -> bool {
-        let now = self.now;
-        let order = self.orders.values_mut().find(|order| order.external_document_number == document);
-        let Some(order) = order else { return false };
-        let is_named =
-            |line: &&mut OrderLine| line.line.line_type == LineType::Item && line_number(line.line.sequence) == number;
-        let change = Change { description: None, quantity: Some(quantity), price: None, ship: None };
-        let done = order.lines.iter_mut().find(is_named).is_some_and(|line| line.change("*", change).is_ok());
-        if done {
-            order.changed(now);
-        }
-        done
-    }
-
     /// Changes a line of any order, or of the one that is named.
     pub(super) fn change_line(
         &mut self,
