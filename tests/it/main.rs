@@ -138,6 +138,8 @@ mod payments;
 
 mod changing;
 
+mod substituted;
+
 mod process;
 
 mod ahead;

@@ -75,9 +75,9 @@ async fn unknown_and_missing_settings_of_every_place_are_told_at_once() {
         "no plugin of channel `edi` (`x12`, `x12-orders`) reads a setting `curency` (read are `control-mismatch`, ",
         "`sets`); did you mean `currency`?",
         "no plugin of target `erp` (`business-central`, `erp-rest`) reads a setting `freight-acount` (read are \
-         `answer-timeout-ms`, `base-url`, `company`, `freight-account`); did you mean `freight-account`?",
+         `answer-timeout-ms`, `base-url`, `company`, `freight-account`, `substitutes`); did you mean `freight-account`?",
         "no plugin of target `erp` (`business-central`, `erp-rest`) reads a setting `poll-page` (read are \
-         `answer-timeout-ms`, `base-url`, `company`, `freight-account`); take it out",
+         `answer-timeout-ms`, `base-url`, `company`, `freight-account`, `substitutes`); take it out",
         "target `erp` has no setting `company`, which `erp-rest` needs; add it (The id of a company of the ERP)",
         "poll `fetched` has no setting `company`, which `erp-rest` needs; add it (The id of a company of the ERP)",
         "setting `poll-page` of poll `fetched` is `201`, and `erp-rest` takes a whole number from 1 to 200; correct it",

@@ -181,7 +181,7 @@ fn changes<'a>(order: &'a Document, wanted: &'a Lines) -> Result<Vec<Change<'a>>
 }
 
 /// What of the order as a whole keeps its lines from being changed.
-fn of_the_order(order: &Document) -> Result<Option<Problem>, Failure> {
+pub(crate) fn of_the_order(order: &Document) -> Result<Option<Problem>, Failure> {
     if !order.is_numbered() {
         let message = "the lines of the ERP's sales order do not have the order's numbers; expected a sales order as \
                        the host makes it: change it in the ERP by hand";

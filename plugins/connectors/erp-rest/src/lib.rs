@@ -12,8 +12,8 @@
 //! posted of it (`posted`). What an answer means is what it means of any such target, see
 //! `plugins/lib/rest`: 400, 409 and 422 are the ERP's refusal of the order.
 //!
-//! Settings: `base-url` (up to and without `/companies`), `company` (its id), and
-//! `answer-timeout-ms`. Credentials are the host's.
+//! Settings: `base-url` (up to and without `/companies`), `company` (its id), `answer-timeout-ms`, and
+//! `substitutes`, see there. Credentials are the host's.
 
 mod cancel;
 mod change;
@@ -25,6 +25,7 @@ mod listing;
 mod posted;
 mod ship;
 mod subscribe;
+mod substitute;
 
 use portreeve_guest_rest::{Answer, Target, only, patient, refusal};
 use portreeve_sdk::connector::*;

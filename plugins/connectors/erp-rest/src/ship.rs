@@ -34,7 +34,8 @@
 //! ```
 //!
 //! A line is found by its sequence, see the transformer `business-central`, and has to have
-//! the item and the unit that the warehouse names. Freight and whatever else is no item stays
+//! the item and the unit that the warehouse names; what it sent in the place of another item is put into
+//! that one's line before, where the settings let it (`substitute`). Freight and whatever else is no item stays
 //! as the ERP proposes it: with the first invoice. Of a shipment of nothing nothing is posted,
 //! and what is short stays outstanding in the ERP until `close` takes it off the order, or a clerk does.
 //!
@@ -50,7 +51,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::document::{Amount, Document, Documents, Line, SHIPMENT, after_posting, one_order, said_number};
-use crate::{ERP, company_url, refused};
+use crate::{ERP, company_url, refused, substitute};
 
 /// The kind of message.
 pub(crate) const KIND: &str = "business-central/ship-and-invoice";
@@ -74,18 +75,22 @@ struct Shipped {
     line_object_number: String,
     ship_quantity: Box<RawValue>,
     unit_of_measure_code: String,
+    #[serde(default)]
+    substitutes: bool,
 }
 
 /// What of a line is to be shipped.
-struct Wanted {
-    line_number: String,
-    item: String,
-    unit: String,
-    quantity: Amount,
+pub(crate) struct Wanted {
+    pub(crate) line_number: String,
+    pub(crate) item: String,
+    pub(crate) unit: String,
+    pub(crate) quantity: Amount,
+    /// Whether the warehouse sent it in the place of what was ordered.
+    pub(crate) substitutes: bool,
 }
 
 /// What is to be shipped, by the sequence of its line.
-type Lines = BTreeMap<u32, Wanted>;
+pub(crate) type Lines = BTreeMap<u32, Wanted>;
 
 /// A line whose quantity to ship is another one than is wanted.
 struct Change<'a> {
@@ -107,6 +112,10 @@ pub(crate) fn deliver(delivery: &Delivery) -> Result<Receipt, Failure> {
         Seen::Posted(receipt) => return Ok(receipt),
         Seen::Open(order) => order,
     };
+    if substitute::put(&order, &lines, settings)? {
+        // Whatever became of the answers: the next attempt looks whether it is so.
+        return Err(Failure::Retry(RETRY_MS));
+    }
     let changes = changes(&order, &lines)?;
     say(&order, &comment, settings)?;
     for change in changes.iter().take(CHANGES_MAX) {
@@ -147,13 +156,15 @@ fn read(body: &[u8], comment: &str) -> Result<Lines, Failure> {
         let quantity = Amount::read(shipped.ship_quantity.get()).filter(|quantity| *quantity >= Amount::ZERO);
         let quantity = quantity.ok_or_else(foreign)?;
         let (item, unit) = (shipped.line_object_number, shipped.unit_of_measure_code);
-        let nothing = Wanted { line_number: shipped.line_number, item, unit, quantity: Amount::ZERO };
+        let (line_number, substitutes) = (shipped.line_number, shipped.substitutes);
+        let nothing = Wanted { line_number, item, unit, quantity: Amount::ZERO, substitutes };
         let (item, unit) = (nothing.item.clone(), nothing.unit.clone());
         let line = lines.entry(shipped.sequence).or_insert(nothing);
         if (&line.item, &line.unit) != (&item, &unit) {
             return Err(Failure::invalid(two_of_one(&line.line_number)));
         }
         line.quantity = line.quantity.plus(quantity);
+        line.substitutes |= substitutes;
     }
     Ok(lines)
 }
@@ -254,8 +265,14 @@ fn unfit(line: Option<&Line>, wanted: &Wanted) -> Result<Option<Problem>, Failur
         return Ok(Some(Problem::new("no-such-line", message, path)));
     };
     if line.line_object_number != wanted.item {
-        let found = &line.line_object_number;
-        let message = format!("the ERP's line is of item `{found}`; expected `{}`, which left", wanted.item);
+        let (found, left) = (&line.line_object_number, &wanted.item);
+        let message = match wanted.substitutes {
+            false => format!("the ERP's line is of item `{found}`; expected `{left}`, which left"),
+            true => format!(
+                "`{left}` left in the place of `{found}`, which the ERP's line is of; expected the setting `substitutes` \
+                 where that is to be posted: post it in the ERP by hand"
+            ),
+        };
         return Ok(Some(Problem::new("item-differs", message, path)));
     }
     if line.unit_of_measure_code != wanted.unit {

@@ -10,7 +10,8 @@
 //!
 //! The names are the API's; documents of it they are not: which lines of the ERP's sales order
 //! or invoices they mean, and at which price, the connector `erp-rest` sees there. A line is
-//! known by its sequence, which the sales order got with it. A line of a return that names
+//! known by its sequence, which the sales order got with it; one of another item that the warehouse sent
+//! in the place of what was ordered says so (`substitutes`). A line of a return that names
 //! none is looked for by its item.
 
 use portreeve_sdk::transformer::*;
@@ -42,6 +43,9 @@ struct ShippedLine<'a> {
     #[serde(flatten)]
     line: Named<'a>,
     ship_quantity: Box<RawValue>,
+    /// Whether it left in the place of what was ordered; nothing is said where it is that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    substitutes: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -86,7 +90,10 @@ pub(crate) fn shipped<'a>(shipment: &'a Shipment, order_id: &str) -> Result<Ship
         }
         let named = named(Some(&line.line_number), &line.sku, &line.shipped.unit, &path, &mut problems);
         match number(line.shipped.value, line.shipped.scale, &format!("{path}.shipped")) {
-            Ok(ship_quantity) => lines.push(ShippedLine { line: named, ship_quantity }),
+            Ok(ship_quantity) => {
+                let substitutes = (line.short == ShortReason::Substitution).then_some(true);
+                lines.push(ShippedLine { line: named, ship_quantity, substitutes });
+            }
             Err(problem) => problems.push(*problem),
         }
     }

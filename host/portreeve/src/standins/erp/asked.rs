@@ -72,6 +72,8 @@ pub(super) struct Checked {
 #[serde(rename_all = "camelCase")]
 struct NewChange {
     description: Option<String>,
+    line_object_number: Option<String>,
+    unit_of_measure_code: Option<String>,
     quantity: Option<Box<RawValue>>,
     unit_price: Option<Box<RawValue>>,
     ship_quantity: Option<Box<RawValue>>,
@@ -80,6 +82,8 @@ struct NewChange {
 /// The same, as far as it can be understood.
 pub(super) struct Change {
     pub(super) description: Option<String>,
+    pub(super) object: Option<String>,
+    pub(super) unit: Option<String>,
     pub(super) quantity: Option<Decimal>,
     pub(super) price: Option<Decimal>,
     pub(super) ship: Option<Decimal>,
@@ -148,6 +152,8 @@ impl Change {
         let number = |field, raw: Option<_>| raw.map(|raw| decimal(field, Some(raw))).transpose();
         Ok(Self {
             description: asked.description.map(described).transpose()?,
+            object: filled("lineObjectNumber", asked.line_object_number, CODE_CHARS_MAX)?,
+            unit: filled("unitOfMeasureCode", asked.unit_of_measure_code, UNIT_CHARS_MAX)?,
             quantity: number("quantity", asked.quantity)?,
             price: number("unitPrice", asked.unit_price)?,
             ship: number("shipQuantity", asked.ship_quantity)?,
@@ -269,6 +275,11 @@ fn described(text: String) -> Result<String, Refusal> {
         within("description", &text, TEXT_CHARS_MAX)?;
     }
     Ok(text)
+}
+
+/// A value that has to be there where it is set.
+fn filled(field: &str, value: Option<String>, chars_max: usize) -> Result<Option<String>, Refusal> {
+    value.map(|value| within(field, &value, chars_max).map(|()| value)).transpose()
 }
 
 fn within(field: &str, value: &str, chars_max: usize) -> Result<(), Refusal> {

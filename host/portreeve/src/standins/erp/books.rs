@@ -408,6 +408,12 @@ impl OrderLine {
         if self.line.line_type == LineType::Comment && has_numbers {
             return Err(Refusal::invalid("a comment has no quantity and no price".to_owned()));
         }
+        if change.object.as_ref().is_some_and(|object| *object != self.line.object) && self.shipped != Amount::ZERO {
+            let shipped = self.shipped.decimal();
+            return Err(Refusal::dialog(format!(
+                "You cannot change the item of a line of which {shipped} was shipped."
+            )));
+        }
         if let Some(price) = change.price.filter(|price| price.units < 0) {
             return Err(Refusal::invalid(format!("unitPrice is {price}; it must be 0 or more")));
         }
@@ -426,6 +432,14 @@ impl OrderLine {
                 return Err(Refusal::dialog(format!("You cannot ship more than {most} units.")));
             }
             self.ship = Amount::of(&ship);
+        }
+        if let Some(object) = change.object {
+            // The original takes the item's own price with it; here items have none.
+            self.line.object = object;
+            self.line.unit_price = Decimal { units: 0, scale: 0 };
+        }
+        if let Some(unit) = change.unit {
+            self.line.unit = unit;
         }
         if let Some(price) = change.price {
             self.line.unit_price = price;
