@@ -1,6 +1,7 @@
 //! What comes after the goods: the ERP invoices what left and is asked what it posted, the tax
 //! service gets each invoice, customers hear over X12 of their order, of its shipment and of what
-//! they owe, and the payment processor says that they paid. It is wired as the demo's
+//! they owe, and the payment processor says that they paid. Whoever reports on orders hears each of
+//! these events as a CloudEvent, signed after Standard Webhooks. It is wired as the demo's
 //! `order-to-cash.toml` has it, with the ERP's poll alone: no notification wakes it.
 //!
 //! Customers acknowledge nothing here: their 997s have days in which to come, and do not hold an
@@ -44,6 +45,20 @@ grant = { http = ["POST"], limits = { wall_ms = 45000 } }
 [[plugin.egress]]
 origin = "${CUSTOMERS_ORIGIN}"
 requests_per_second = 20000
+
+[[plugin]]
+name = "standard-webhooks"
+component = "standard-webhooks.wasm"
+requests_per_second = 20000
+grant = { http = ["POST"], limits = { wall_ms = 45000 } }
+
+[[plugin.egress]]
+origin = "${FEED_ORIGIN}"
+requests_per_second = 20000
+
+[[plugin]]
+name = "cloudevents-documents"
+component = "cloudevents-documents.wasm"
 
 [[plugin]]
 name = "x12-out"
@@ -116,6 +131,17 @@ settings = { base-url = "${CUSTOMERS_ORIGIN}", sender = "ZZ:PORTREEVE", usage = 
 knows_repeats = true
 partner_parts = 2
 
+[[subscriber]]
+id = "analytics"
+channels = ["edi"]
+fields = ["order.number"]
+url = "${FEED_ORIGIN}/hooks/orders"
+secret = { file = "${FEED_SECRET_FILE}" }
+connector = "standard-webhooks"
+transformer = "cloudevents-documents"
+exception_queue = "integration"
+deliveries_max = 256
+
 [[effect]]
 on = "order.accepted"
 target = "customers"
@@ -141,19 +167,27 @@ on = "invoice.posted"
 target = "tax"
 "#;
 
-/// What is added to the configuration, which is in this folder with the processor's secret.
+/// What the feed's messages are signed with: the one of the standard's own examples.
+pub(crate) const FEED_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// What is added to the configuration, which is in this folder with the secrets.
 pub(crate) fn configured(folder: &Path, origins: &Origins) -> anyhow::Result<String> {
-    let secret = folder.join("payments.secret");
-    std::fs::write(&secret, WEBHOOK_SECRET).context("the processor's secret cannot be written")?;
-    let secret = secret.display().to_string();
-    let Origins { erp, taxes, payments, customers, .. } = origins;
+    let kept = |name: &str, secret: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, secret).with_context(|| format!("`{name}` cannot be written"))?;
+        anyhow::Ok(path.display().to_string())
+    };
+    let (processors, feeds) = (kept("payments.secret", WEBHOOK_SECRET)?, kept("feed.secret", FEED_SECRET)?);
+    let Origins { erp, taxes, payments, customers, feed, .. } = origins;
     let filled_in = [
         ("${ERP_ORIGIN}", erp.as_str()),
         ("${TAX_ORIGIN}", taxes.as_str()),
         ("${TAX_COMPANY}", TAX_COMPANY),
         ("${PAYMENTS_ORIGIN}", payments.as_str()),
-        ("${PAYMENTS_SECRET_FILE}", secret.as_str()),
+        ("${PAYMENTS_SECRET_FILE}", processors.as_str()),
         ("${CUSTOMERS_ORIGIN}", customers.as_str()),
+        ("${FEED_ORIGIN}", feed.as_str()),
+        ("${FEED_SECRET_FILE}", feeds.as_str()),
     ];
     Ok(filled_in.into_iter().fold(CONFIGURATION.to_owned(), |text, (name, value)| text.replace(name, value)))
 }

@@ -1,5 +1,6 @@
-//! The road from order to cash: the configuration of `throughput`, with a warehouse and a demand
-//! plan behind the ERP; and on the whole road with what comes after the goods (`finance`).
+//! The road from order to cash: the configuration of `throughput` with a warehouse behind the ERP.
+//! On the short road a demand plan gets each order as well; on the whole one comes what follows the
+//! goods (`finance`), and whoever reports on orders hears all of it.
 
 use std::fmt;
 use std::path::Path;
@@ -41,12 +42,21 @@ impl Road {
         }
     }
 
-    /// Deliveries of each order: its booking, its release, and two to the demand plan; on the whole
-    /// road its posting, its tax and three messages to its customer as well.
+    /// Deliveries of each order: its booking and its release. On the short road two to the demand
+    /// plan; on the whole one its posting, its tax, three messages to its customer, and each event
+    /// that came in once more, to whoever reports on orders.
     pub(crate) fn deliveries(self) -> u64 {
         match self {
             Self::Short => 4,
-            Self::Whole => 9,
+            Self::Whole => 7 + self.events_in(),
+        }
+    }
+
+    /// The target that an outage takes away, what people call it, and what each order has for it.
+    pub(crate) fn that_goes_down(self) -> Down {
+        match self {
+            Self::Short => Down { target: "plan", called: "the demand plan", deliveries: 2 },
+            Self::Whole => Down { target: "analytics", called: "the event feed's subscriber", deliveries: 9 },
         }
     }
 
@@ -59,6 +69,13 @@ impl Road {
     }
 }
 
+/// A target that goes down.
+pub(crate) struct Down {
+    pub(crate) target: &'static str,
+    pub(crate) called: &'static str,
+    pub(crate) deliveries: u32,
+}
+
 impl fmt::Display for Road {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -68,14 +85,17 @@ impl fmt::Display for Road {
     }
 }
 
-/// What follows from what the ERP and the warehouse say.
+/// What follows from what the ERP says.
 const EFFECTS: &str = r#"
 [[effect]]
 on = "order.accepted"
 to = ["accepted"]
 target = "warehouse"
 sends = "order"
+"#;
 
+/// What the demand plan gets.
+const EFFECTS_OF_THE_PLAN: &str = r#"
 [[effect]]
 on = "order.accepted"
 to = ["accepted"]
@@ -94,19 +114,11 @@ pub(crate) fn write(folder: &Path, origins: &Origins, road: Road) -> anyhow::Res
     setup::write(folder, &origins.erp, false)?;
     let path = folder.join(CONFIG).join("portreeve.toml");
     let mut text = std::fs::read_to_string(&path)?;
-    let Origins { warehouse, plan, .. } = origins;
-    let changes = [
-        // The ERP's receipt is its word that it has the order.
-        (
-            "kind = \"business-central/sales-order\"",
-            "kind = \"business-central/sales-order\"\nreceipt = \"order.accepted\"".to_owned(),
-        ),
-        ("\n[[plugin]]\nname = \"x12-orders\"", format!("{}\n[[plugin]]\nname = \"x12-orders\"", egress(plan))),
-    ];
-    for (what, with) in changes {
-        ensure!(text.contains(what), "the demo's configuration has no `{what}`");
-        text = text.replacen(what, &with, 1);
-    }
+    let warehouse = &origins.warehouse;
+    // The ERP's receipt is its word that it has the order.
+    let kind = "kind = \"business-central/sales-order\"";
+    ensure!(text.contains(kind), "the demo's configuration has no `{kind}`");
+    text = text.replacen(kind, &format!("{kind}\nreceipt = \"order.accepted\""), 1);
     text.push_str(&format!(
         "\n[[plugin]]\nname = \"wms-rest\"\ncomponent = \"wms-rest.wasm\"\nrequests_per_second = 20000\n\
          grant = {{ http = [\"GET\", \"POST\"], limits = {{ wall_ms = 45000 }} }}\n{}\
@@ -121,18 +133,28 @@ pub(crate) fn write(folder: &Path, origins: &Origins, road: Road) -> anyhow::Res
         egress(warehouse),
         Digest::of(WAREHOUSE_TOKEN.as_bytes()),
     ));
+    text.push_str(EFFECTS);
+    match road {
+        Road::Short => text = with_the_plan(text, origins)?,
+        Road::Whole => text.push_str(&finance::configured(folder, origins)?),
+    }
+    std::fs::write(path, text)?;
+    Ok(())
+}
+
+/// The plan is another ERP, which gets what the first one does.
+fn with_the_plan(text: String, origins: &Origins) -> anyhow::Result<String> {
+    let (erp, plan) = (&origins.erp, &origins.plan);
+    let next = "\n[[plugin]]\nname = \"x12-orders\"";
+    ensure!(text.contains(next), "the demo's configuration has no `{next}`");
+    let text = text.replacen(next, &format!("{}{next}", egress(plan)), 1);
     let target = text.find("[[target]]\nid = \"erp\"").and_then(|at| text.get(at..)).context("the demo has no ERP")?;
     let target = target.split("\n\n").next().unwrap_or_default();
     let target = target
         .replace("id = \"erp\"", "id = \"plan\"")
-        .replace(&origins.erp, plan)
+        .replace(erp, plan)
         .replace("\nreceipt = \"order.accepted\"", "");
-    text.push_str(&format!("\n{target}\n{EFFECTS}"));
-    if road == Road::Whole {
-        text.push_str(&finance::configured(folder, origins)?);
-    }
-    std::fs::write(path, text)?;
-    Ok(())
+    Ok(format!("{text}\n{target}\n{EFFECTS_OF_THE_PLAN}"))
 }
 
 fn egress(origin: &str) -> String {

@@ -27,8 +27,17 @@ pub(crate) struct Session {
 impl Session {
     /// Starts everything; the host in one of its roles.
     pub(crate) fn start(role: &'static str, road: Road) -> anyhow::Result<Self> {
+        Self::around(role, road, false)
+    }
+
+    /// The same, with one system whose port can be closed.
+    pub(crate) fn with_an_outage(road: Road) -> anyhow::Result<Self> {
+        Self::around("host", road, true)
+    }
+
+    fn around(role: &'static str, road: Road, may_close: bool) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
-        let (standins, origins) = StandIns::start()?;
+        let (standins, origins) = StandIns::start(may_close)?;
         road::write(folder.path(), &origins, road)?;
         let path = folder.path().to_str().context("the temporary folder's name is no text")?.to_owned();
         let mut host = Role::host(role, path)?;

@@ -1,5 +1,6 @@
 //! The systems around the host, as one process: an ERP, a warehouse, a tax service, customers with
-//! their payment processor, and a demand plan that can be closed and opened.
+//! their payment processor, a demand plan and a subscriber of the event feed. For an outage the last
+//! two stand behind ports that can be closed and opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -11,13 +12,15 @@ use bytes::Bytes;
 use portreeve::clock::SystemClock;
 use portreeve::standins::tax::TaxTransaction;
 use portreeve::standins::wms::NODE;
-use portreeve::standins::{Erp, Mischief, TaxStatus, Taxes, Wms};
+use portreeve::standins::{Erp, Mischief, Subscriber, TaxStatus, Taxes, Wms};
 use portreeve_model::value::Decimal;
+use portreeve_pipeline::Clock;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::customers::{Customers, Heard};
+use crate::finance::FEED_SECRET;
 use crate::load::{Post, Seen, connect, send};
 use crate::road::{Road, WAREHOUSE_TOKEN};
 use crate::role::{Role, answer, numbers, questions, usage};
@@ -45,6 +48,7 @@ pub(crate) struct Origins {
     pub(crate) taxes: String,
     pub(crate) customers: String,
     pub(crate) payments: String,
+    pub(crate) feed: String,
 }
 
 /// What their books say.
@@ -72,21 +76,23 @@ pub(crate) struct Books {
     pub(crate) charged: u32,
     /// Payments of which the host knows.
     pub(crate) paid: u32,
+    /// Events that the feed's subscriber heard of.
+    pub(crate) fed: u32,
 }
 
 impl Books {
     /// What they say when all of so many orders went to the end of the road, each once.
     pub(crate) fn all_of(orders: u32, road: Road) -> Self {
-        let (open, at_the_end) = match road {
-            Road::Short => (orders, 0),
-            Road::Whole => (0, orders),
+        let (open, planned, at_the_end) = match road {
+            Road::Short => (orders, orders, 0),
+            Road::Whole => (0, 0, orders),
         };
         Self {
             booked: orders,
             open,
             released: orders,
             shipped: orders,
-            planned: orders,
+            planned,
             still_planned: 0,
             invoiced: at_the_end,
             taxed: at_the_end,
@@ -94,11 +100,12 @@ impl Books {
             announced: at_the_end,
             charged: at_the_end,
             paid: at_the_end,
+            fed: at_the_end * Road::Whole.that_goes_down().deliveries,
         }
     }
 
-    /// Whether all systems have all of so many orders, the plan apart.
-    pub(crate) fn are_whole_but_for_the_plan(self, orders: u32, road: Road) -> bool {
+    /// Whether all systems have all of so many orders, the one that may be down apart.
+    pub(crate) fn are_whole_but_for_one(self, orders: u32, road: Road) -> bool {
         let all = Self::all_of(orders, road);
         let has_all = self.grown().into_iter().zip(all.grown()).all(|(found, wanted)| found >= wanted);
         has_all && self.open <= all.open
@@ -106,10 +113,20 @@ impl Books {
 
     /// Whether all systems have all of them.
     pub(crate) fn are_whole(self, orders: u32, road: Road) -> bool {
-        self.are_whole_but_for_the_plan(orders, road) && self.planned >= orders && self.still_planned == 0
+        let all = Self::all_of(orders, road);
+        let has_plan = self.planned >= all.planned && self.still_planned == 0;
+        self.are_whole_but_for_one(orders, road) && has_plan && self.fed >= all.fed
     }
 
-    /// What becomes more with each order, the plan apart.
+    /// What the one that may be down has.
+    pub(crate) fn of_the_one(self, road: Road) -> u32 {
+        match road {
+            Road::Short => self.planned,
+            Road::Whole => self.fed,
+        }
+    }
+
+    /// What becomes more with each order, the one that may be down apart.
     fn grown(self) -> [u32; 9] {
         let Self { booked, released, shipped, invoiced, taxed, acknowledged, announced, charged, paid, .. } = self;
         [booked, released, shipped, invoiced, taxed, acknowledged, announced, charged, paid]
@@ -120,17 +137,19 @@ impl Books {
 pub(crate) struct StandIns(pub(crate) Role);
 
 impl StandIns {
-    pub(crate) fn start() -> anyhow::Result<(Self, Origins)> {
-        let mut role = Role::start("standins", &[])?;
+    /// Starts them. What stands behind a port that can be closed has a way more.
+    pub(crate) fn start(may_close: bool) -> anyhow::Result<(Self, Origins)> {
+        let arguments = if may_close { vec![MAY_CLOSE.to_owned()] } else { Vec::new() };
+        let mut role = Role::start("standins", &arguments)?;
         let line = role.line()?;
-        let [erp, warehouse, plan, taxes, customers, payments] =
-            line.split(' ').map(str::to_owned).collect::<Vec<_>>().try_into().ok().context("six origins")?;
-        Ok((Self(role), Origins { erp, warehouse, plan, taxes, customers, payments }))
+        let [erp, warehouse, plan, taxes, customers, payments, feed] =
+            line.split(' ').map(str::to_owned).collect::<Vec<_>>().try_into().ok().context("seven origins")?;
+        Ok((Self(role), Origins { erp, warehouse, plan, taxes, customers, payments, feed }))
     }
 
     pub(crate) fn books(&mut self) -> anyhow::Result<Books> {
-        let [booked, open, planned, still_planned, rest @ ..] = numbers::<12>(&self.0.ask("books")?)?.map(count);
-        let [released, shipped, invoiced, taxed, acknowledged, announced, charged, paid] = rest;
+        let [booked, open, planned, still_planned, rest @ ..] = numbers::<13>(&self.0.ask("books")?)?.map(count);
+        let [released, shipped, invoiced, taxed, acknowledged, announced, charged, paid, fed] = rest;
         Ok(Books {
             booked,
             open,
@@ -144,6 +163,7 @@ impl StandIns {
             announced,
             charged,
             paid,
+            fed,
         })
     }
 
@@ -166,7 +186,7 @@ impl StandIns {
         Ok(paid)
     }
 
-    /// Has the warehouse work and customers pay from now on, and the plan open or closed.
+    /// Has the warehouse work and customers pay from now on, and what may be closed closed or open.
     pub(crate) fn told(&mut self, what: &str) -> anyhow::Result<()> {
         self.0.ask(what).map(drop)
     }
@@ -176,6 +196,9 @@ impl StandIns {
 fn count(number: f64) -> u32 {
     number as u32
 }
+
+/// Has the plan and the subscriber stand behind ports that can be closed.
+const MAY_CLOSE: &str = "may-close";
 
 /// The answer of books in which nothing is wrong.
 const RIGHT: &str = "right";
@@ -187,6 +210,7 @@ struct Systems {
     warehouse: Wms,
     taxes: Taxes,
     customers: Arc<Customers>,
+    feed: Subscriber,
 }
 
 impl Systems {
@@ -202,6 +226,7 @@ impl Systems {
             warehouse,
             taxes: Taxes::start(Mischief::default()).await?,
             customers: Arc::new(Customers::start().await?),
+            feed: Subscriber::start(FEED_SECRET, Mischief::default(), || SystemClock.now()).await?,
         })
     }
 
@@ -221,12 +246,13 @@ impl Systems {
             announced,
             charged,
             paid,
+            self.feed.count(),
         ];
         Ok(figures.map(|figure| figure.to_string()).join(" "))
     }
 
-    /// Check: each book has an order once, no transaction was written over, and each payment is the
-    /// invoice's.
+    /// Check: each book has an order once, no transaction was written over, each payment is the
+    /// invoice's, and no event was told twice.
     fn judge(&self) -> anyhow::Result<()> {
         let (invoices, payments) = (self.erp.invoices(), self.customers.payments());
         once("released", self.warehouse.releases().iter().map(|release| bare(&release.order_id)))?;
@@ -234,6 +260,11 @@ impl Systems {
         once("invoiced", invoices.iter().map(|invoice| bare(&invoice.external_document_number)))?;
         once("paid", payments.iter().map(|payment| bare(&payment.order_id)))?;
         self.customers.were_told_once()?;
+        let heard = self.feed.ledger();
+        once("told", heard.iter().map(|heard| format!("{} of {}", heard.kind, heard.subject)))?;
+        if let Some(again) = heard.iter().find(|heard| heard.times != 1) {
+            bail!("{} of {} was told {} times", again.kind, again.subject, again.times);
+        }
         let posted: BTreeMap<&str, Decimal> =
             invoices.iter().map(|invoice| (invoice.number.as_str(), invoice.total)).collect();
         for TaxTransaction { code, written, total_amount, .. } in self.taxes.transactions() {
@@ -269,12 +300,21 @@ fn bare(order: &str) -> String {
 }
 
 /// The process.
-pub(crate) async fn run() -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: &[String]) -> anyhow::Result<()> {
     let systems = Arc::new(Systems::start().await?);
-    let gate = Gate::open(&systems.plan.origin()).await?;
+    // The plan, and the subscriber.
+    let (mut lasts, mut gates) = ([systems.plan.origin(), systems.feed.origin()], Vec::new());
+    if arguments.iter().any(|argument| argument == MAY_CLOSE) {
+        for origin in &mut lasts {
+            let gate = Gate::open(origin).await?;
+            origin.clone_from(&gate.origin);
+            gates.push(gate);
+        }
+    }
+    let [plan, feed] = lasts;
     let [customers, payments] = systems.customers.origins();
     let (erp, warehouse, taxes) = (systems.erp.origin(), systems.warehouse.origin(), systems.taxes.origin());
-    answer(&[&erp, &warehouse, &gate.origin, &taxes, &customers, &payments].map(String::as_str).join(" "));
+    answer(&[&erp, &warehouse, &plan, &taxes, &customers, &payments, &feed].map(String::as_str).join(" "));
     let mut questions = questions();
     let mut working = JoinSet::new();
     while let Some(question) = questions.next_line().await? {
@@ -310,11 +350,15 @@ pub(crate) async fn run() -> anyhow::Result<()> {
                 answer("working");
             }
             ("close", _) => {
-                gate.is_open.send_replace(false);
+                for gate in &gates {
+                    gate.is_open.send_replace(false);
+                }
                 answer("closed");
             }
             ("open", _) => {
-                gate.is_open.send_replace(true);
+                for gate in &gates {
+                    gate.is_open.send_replace(true);
+                }
                 answer("opened");
             }
             (other, _) => bail!("the stand-ins have no answer to `{other}`"),

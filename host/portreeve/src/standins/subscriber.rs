@@ -48,7 +48,7 @@ const TOLERANCE_S: i64 = 5 * 60;
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Messages that are kept, and refusals.
-const KEPT_MAX: usize = 100_000;
+const KEPT_MAX: usize = 1_000_000;
 
 /// The media type of a CloudEvent in structured mode.
 const STRUCTURED: &str = "application/cloudevents+json";
@@ -121,6 +121,12 @@ impl Subscriber {
         let mut heard: Vec<Heard> = self.ledger.lock().heard.values().cloned().collect();
         heard.sort_by_key(|heard| heard.place);
         heard
+    }
+
+    /// How many messages it has.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.ledger.lock().heard.len()
     }
 
     /// Why it refused what it refused, in order.
