@@ -150,9 +150,8 @@ impl Pipeline {
         }
         let version = standing.progress.map_or(0, |found| found.version);
         let early = if standing.early > 0 { self.early(order).await? } else { BTreeMap::new() };
-        let looks = self.routes.looks_at_channels();
-        let view = if looks { self.store.order(order).await? } else { None };
-        Ok(Ok(Course { version, progress, known, early, channel: view.map(|view| view.channel) }))
+        let channel = standing.channel.filter(|_| self.routes.looks_at_channels());
+        Ok(Ok(Course { version, progress, known, early, channel }))
     }
 
     async fn early(&self, order: OrderId) -> Result<BTreeMap<DocumentPosition, Event>, DecideError> {

@@ -35,7 +35,7 @@ pub(super) struct Standings {
 
 impl Standings {
     pub(super) fn of(&self, order: OrderId) -> OrderStanding {
-        self.known.get(&order).copied().unwrap_or_default()
+        self.known.get(&order).cloned().unwrap_or_default()
     }
 
     pub(super) fn made(&mut self, order: OrderId) {
@@ -95,7 +95,7 @@ impl Pipeline {
         let standings = self.store.order_standings(ids.clone()).await?;
         let known: BTreeMap<OrderId, OrderStanding> = ids.into_iter().zip(standings).collect();
         let followed = mapped.iter().filter_map(Mapped::follows);
-        let followed = followed.filter_map(|order| Some((order, *known.get(&order)?)));
+        let followed = followed.filter_map(|order| Some((order, known.get(&order)?.clone())));
         let courses = self.courses(followed.collect()).await?;
         let levels = self.levels(mapped).await?;
         Ok(Standings { known, courses, levels, rechecks: Rechecks::new() })

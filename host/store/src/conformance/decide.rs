@@ -160,7 +160,7 @@ pub(crate) async fn an_erased_or_damaged_document_comes_without_its_bytes(maker:
 pub(crate) async fn what_comes_about_an_order_stands_beside_it_in_journal_order(maker: impl Maker) {
     let store = maker.open().await;
     let nothing = OrderStanding::default();
-    assert_eq!(store.order_standings(vec![order_id("PO-1")]).await.unwrap(), [nothing]);
+    assert_eq!(store.order_standings(vec![order_id("PO-1")]).await.unwrap(), [OrderStanding::default()]);
     release(&store, 1, "PO-1", &[]).await;
     for (number, kind) in
         [(11, OrderEventKind::Changed), (21, OrderEventKind::Changed), (31, OrderEventKind::CancelRequested)]
@@ -173,7 +173,9 @@ pub(crate) async fn what_comes_about_an_order_stands_beside_it_in_journal_order(
     let store = maker.open().await;
     let order = store.order(order_id("PO-1")).await.unwrap().unwrap();
     let decided = Some((OrderState::Released, order.event));
-    let cancelled = OrderStanding { exists: true, cancel_requested: true, decided, ..OrderStanding::default() };
+    let channel = Some(order.channel);
+    let cancelled =
+        OrderStanding { exists: true, cancel_requested: true, decided, channel, ..OrderStanding::default() };
     let standings = store.order_standings(vec![order_id("PO-2"), order_id("PO-1")]).await.unwrap();
     assert_eq!(standings, [nothing, cancelled], "in the order of the questions");
     let trail = store.order_trail(order_id("PO-1")).await.unwrap().unwrap();

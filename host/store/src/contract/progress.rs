@@ -244,7 +244,7 @@ pub enum OrderName {
 }
 
 /// What is known of an order before it is decided.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OrderStanding {
     /// Whether it is there already.
     pub exists: bool,
@@ -253,6 +253,8 @@ pub struct OrderStanding {
     /// Where the host's and people's decisions put it, and its own event; none where it is not
     /// there.
     pub decided: Option<(OrderState, PayloadRef)>,
+    /// The channel that it came by; none where it is not there.
+    pub channel: Option<ChannelId>,
     /// How far it is; none where no event moved it yet.
     pub progress: Option<ProgressView>,
     /// How many events about it wait for their turn.

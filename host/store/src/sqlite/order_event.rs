@@ -5,7 +5,7 @@
 //! begins after a request that is on record, and none that is under way loses its
 //! outcome: it settles as before, and only a further attempt does not happen.
 
-use portreeve_model::{Instant, OrderId};
+use portreeve_model::{ChannelId, Instant, OrderId};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::contract::{
@@ -239,7 +239,7 @@ pub(super) const STANDING: &str = "SELECT orders.state, coalesce(own.commitment,
             EXISTS (SELECT 1 FROM order_event WHERE order_id = ?1 AND kind = 'order.cancel-requested'),
             (SELECT count(*) FROM order_event WHERE order_id = ?1 AND outcome = 'early'),
             order_progress.version, order_progress.state, coalesce(record.commitment, zeroblob(32)),
-            order_progress.record
+            order_progress.record, orders.channel
      FROM orders LEFT JOIN payload AS own ON own.id = orders.event
           LEFT JOIN order_progress ON order_progress.order_seq = orders.seq
           LEFT JOIN payload AS record ON record.id = order_progress.record
@@ -261,12 +261,18 @@ pub(super) fn standing(connection: &Connection, order: OrderId) -> Result<OrderS
             cancel_requested: row.get(3).map_err(failed)?,
             early: row.get(4).map_err(failed)?,
             progress: progress::of(row, 5)?,
+            channel: Some(channel(row, 9)?),
         });
     }
     let mut statement = connection.prepare_cached(SAID_OF_NONE).map_err(failed)?;
     let (cancel_requested, early) =
         statement.query_row([&order], |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed)?;
     Ok(OrderStanding { cancel_requested, early, ..OrderStanding::default() })
+}
+
+fn channel(row: &Row<'_>, column: usize) -> Result<ChannelId> {
+    let channel: String = row.get(column).map_err(failed)?;
+    ChannelId::parse(&channel).map_err(|error| damaged("a channel", &error))
 }
 
 fn decided(row: &Row<'_>) -> Result<(OrderState, PayloadRef)> {
