@@ -8,9 +8,10 @@ use portreeve_model::{ChannelId, ExceptionAction, ExceptionKind, Instant};
 use super::Maker;
 use super::effect::said;
 use super::fixture::{
-    ALL, NOW, applied, channel, claim, cleared, commit, hold_back, kept_back, leaf, lease, leaves, order_id, release,
-    resolved, step, waits,
+    self, ALL, NOW, applied, channel, claim, cleared, commit, dead, hold_back, kept_back, leaf, lease, leaves,
+    order_id, release, resolved, step, waits,
 };
+use super::replay::{all_of, replayed, taken};
 use crate::contract::{Content, DueAfter, DueRule, Effect, LateMessage, NewException, OrderEventKind, Store};
 
 pub(crate) const HOUR_MS: i64 = 3_600_000;
@@ -211,6 +212,58 @@ pub(crate) async fn whatever_the_pages_and_however_often_it_is_looked_each_is_to
     }
     let open = store.exceptions(ALL).await.unwrap();
     assert_eq!((told, open.iter().filter(|found| found.code == "message-late").count()), (12, 12));
+}
+
+pub(crate) async fn a_dead_letter_that_is_tried_again_did_not_go_out_until_its_target_takes_it(maker: impl Maker) {
+    let store = maker.open().await;
+    store.begin_due(vec![rule()]).await.unwrap();
+    for (number, key) in [(1, "PO-1"), (11, "PO-2")] {
+        release(&store, number, key, &[("erp", "order")]).await;
+        let permit = claim(&store, 0).await.remove(0);
+        store.settle_unattempted(permit, dead(false), NOW, leaf(number + 2)).await.unwrap();
+    }
+    watch(&store, rule(), NOW).await;
+    let first = store.late_messages(due(1), ALL).await.unwrap().remove(0);
+    assert_eq!(first.order_number, "PO-1");
+    assert!(store.tell_late(first.number, late(), due(1), leaf(31)).await.unwrap());
+    let letters = store.dead_letters(0, ALL).await.unwrap();
+    for (letter, number) in letters.iter().zip([32, 33]) {
+        fixture::replay(&store, letter.exception, NOW, leaf(number)).await.unwrap();
+    }
+    let at = due(11);
+    watch(&store, rule(), at).await;
+    assert_eq!(seen(&store, at).await, [("PO-2".to_owned(), false)], "to be tried again is not to be sent");
+    assert!(!store.end_late(first.number, at, leaf(34)).await.unwrap(), "it did not go out");
+
+    for (permit, number) in claim(&store, 0).await.into_iter().zip([35, 37]) {
+        let attempt = store.begin_attempt(permit, lease(0), leaf(number)).await.unwrap();
+        store.settle(attempt, applied(), at.plus_ms(1), leaf(number + 1)).await.unwrap();
+    }
+    watch(&store, rule(), at.plus_ms(1)).await;
+    let found = store.late_messages(at, ALL).await.unwrap();
+    assert_eq!(seen(&store, at).await, [("PO-2".to_owned(), true), ("PO-1".to_owned(), true)], "both went late");
+    for (message, number) in found.iter().zip([41, 42]) {
+        assert!(store.end_late(message.number, at.plus_ms(1), leaf(number)).await.unwrap());
+    }
+    assert_eq!((seen(&store, at).await, store.exceptions(ALL).await.unwrap().len()), (vec![], 0));
+}
+
+pub(crate) async fn what_people_had_sent_again_went_out_before(maker: impl Maker) {
+    let store = maker.open().await;
+    store.begin_due(vec![rule()]).await.unwrap();
+    for (first_leaf, key) in [(1, "PO-1"), (11, "PO-2")] {
+        taken(&store, first_leaf, key).await;
+    }
+    let both = all_of(&store, "erp").await;
+    assert_eq!(both.len(), 2);
+    assert!(store.replay_delivered(replayed(both, b"shown", leaf(60))).await.unwrap());
+    let at = due(11);
+    // One arrives a second time, after its time, and the other one is still on its way.
+    let permit = claim(&store, 500).await.remove(0);
+    let attempt = store.begin_attempt(permit, lease(500), leaf(61)).await.unwrap();
+    store.settle(attempt, applied(), at.plus_ms(9), leaf(62)).await.unwrap();
+    watch(&store, rule(), at.plus_ms(9)).await;
+    assert_eq!(seen(&store, at.plus_ms(9)).await, []);
 }
 
 pub(crate) async fn what_people_closed_is_waited_for_no_more(maker: impl Maker) {

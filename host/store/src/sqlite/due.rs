@@ -12,17 +12,20 @@ use super::rows::{About, Result, damaged, signed, unsigned};
 use super::{exception, failed, has_table, trail};
 use crate::contract::{DueAfter, DueRule, LateMessage, NewException};
 
-/// That the message `d` went out. One that people had sent again had gone out before.
+/// That the message `d` went out: its target took it, and gave it a name. One that people had sent again
+/// after that keeps the name; one that they had tried again, and that never went out, has none.
 const SENT: &str = "EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_order
      WHERE outbox.order_seq = d.order_seq AND outbox.target = d.target AND outbox.kind = d.kind
-       AND (d.said = 0 OR outbox.said = d.said) AND (outbox.state = 'delivered' OR outbox.replays > 0))";
+       AND (d.said = 0 OR outbox.said = d.said) AND outbox.external_id IS NOT NULL)";
 
 /// That it did so in time: what is delivered has the time of that. Of one that people had sent again
-/// nobody knows it any more, and nobody complained of it.
+/// after its target took it nobody knows it any more, and nobody complained of it.
 const IN_TIME: &str = "EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_order
      WHERE outbox.order_seq = d.order_seq AND outbox.target = d.target AND outbox.kind = d.kind
-       AND (d.said = 0 OR outbox.said = d.said)
-       AND ((outbox.state = 'delivered' AND outbox.due_at <= d.due_at) OR outbox.replays > 0))";
+       AND (d.said = 0 OR outbox.said = d.said) AND outbox.external_id IS NOT NULL
+       AND (outbox.due_at <= d.due_at OR outbox.state <> 'delivered'
+            OR (outbox.replays > 0
+                AND EXISTS (SELECT 1 FROM replay_delivery WHERE replay_delivery.outbox = outbox.seq))))";
 
 /// A message that is to go out.
 struct Awaited {

@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS replay_delivery (
   outbox INTEGER NOT NULL,
   PRIMARY KEY (replay, outbox)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS replay_delivery_outbox ON replay_delivery (outbox);
 -- What people want sent in a delivery: the record of the step that says so.
 CREATE TABLE IF NOT EXISTS correction (
   outbox INTEGER PRIMARY KEY,
