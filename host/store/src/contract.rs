@@ -1665,8 +1665,9 @@ pub trait Store: Send + Sync + 'static {
     async fn begin_due(&self, rules: Vec<DueRule>) -> Result<(), StoreError>;
 
     /// Looks at what came since a rule looked last, and waits for what has to go out of it; what went out
-    /// in time by `at` is waited for no more, and neither is what was told and people closed. At most
-    /// `limit` of each; says whether there may be more.
+    /// in time by `at` is waited for no more, and neither is what was told and people closed, nor what was
+    /// given up: all that there was of it is abandoned, or its order is refused or cancelled and no word of
+    /// that is to go. At most `limit` of each; says whether there may be more.
     ///
     /// *Durability*: what is waited for and how far the rule has looked are one transaction, without a
     /// leaf: nothing was told. *Ordering*: in commit order, so nothing is passed over. *Concurrency*: any.

@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use portreeve_model::{ChannelId, ExceptionAction, ExceptionKind, Instant};
+use portreeve_model::{ChannelId, ExceptionAction, ExceptionKind, Instant, ProcessState};
 
 use super::Maker;
 use super::effect::said;
 use super::fixture::{
-    self, ALL, NOW, applied, channel, claim, cleared, commit, dead, hold_back, kept_back, leaf, lease, leaves,
-    order_id, release, resolved, step, waits,
+    self, ALL, NOW, applied, channel, claim, cleared, commit, dead, hold_back, input, keep, kept_back, leaf, lease,
+    leaves, moving, next, order_id, order_in, release, released, resolved, step, waits,
 };
 use super::replay::{all_of, replayed, taken};
-use crate::contract::{Content, DueAfter, DueRule, Effect, LateMessage, NewException, OrderEventKind, Store};
+use crate::contract::{
+    Content, DueAfter, DueRule, Effect, EventOutcome, LateMessage, NewException, NewOutbox, NewProgress,
+    OrderEventKind, OrderState, Store,
+};
 
 pub(crate) const HOUR_MS: i64 = 3_600_000;
 
@@ -264,6 +267,48 @@ pub(crate) async fn what_people_had_sent_again_went_out_before(maker: impl Maker
     store.settle(attempt, applied(), at.plus_ms(9), leaf(62)).await.unwrap();
     watch(&store, rule(), at.plus_ms(9)).await;
     assert_eq!(seen(&store, at.plus_ms(9)).await, []);
+}
+
+/// An order that the rules refuse, with word of that to the ERP or none.
+async fn refuse(store: &Arc<dyn Store>, number: u64, key: &str, is_told: bool) {
+    keep(store, input(number, &[key])).await;
+    let document = next(store).await;
+    let content = Content::Said(document.position());
+    let word = NewOutbox { target: "erp".to_owned(), kind: "order".to_owned(), content };
+    let mut decision = released(document, &[], leaf(number + 1));
+    let order = order_in(&mut decision);
+    order.state = OrderState::Refused;
+    order.outbox = if is_told { vec![word] } else { Vec::new() };
+    commit(store, decision).await.unwrap();
+}
+
+pub(crate) async fn what_nothing_sends_any_more_is_waited_for_no_more(maker: impl Maker) {
+    let store = maker.open().await;
+    store.begin_due(vec![rule()]).await.unwrap();
+    release(&store, 1, "PO-1", &[("erp", "order")]).await;
+    let permit = claim(&store, 0).await.remove(0);
+    store.settle_unattempted(permit, dead(false), NOW, leaf(3)).await.unwrap();
+    refuse(&store, 11, "PO-2", false).await;
+    release(&store, 21, "PO-3", &[]).await;
+    release(&store, 31, "PO-4", &[]).await;
+    refuse(&store, 41, "PO-5", true).await;
+    watch(&store, rule(), NOW).await;
+    let at = due(41);
+    let of = |number: &str, sent: bool| (number.to_owned(), sent);
+    assert_eq!(seen(&store, at).await, ["PO-1", "PO-3", "PO-4", "PO-5"].map(|number| of(number, false)));
+    let first = store.late_messages(at, ALL).await.unwrap().remove(0);
+
+    let letter = store.dead_letters(0, ALL).await.unwrap().remove(0);
+    fixture::abandon(&store, letter.exception, NOW, leaf(51)).await.unwrap();
+    keep(&store, input(52, &["SAID-52"])).await;
+    let cancelled = Some(NewProgress { after: 0, state: ProcessState::Cancelled });
+    let word = moving(next(&store).await, "PO-3", EventOutcome::Applied, cancelled, leaf(53));
+    commit(&store, word).await.unwrap();
+    assert!(!store.tell_late(first.number, late(), at, leaf(54)).await.unwrap(), "people gave it up");
+    for _ in 0..2 {
+        assert_eq!(seen(&store, at).await, ["PO-4", "PO-5"].map(|number| of(number, false)));
+        watch(&store, rule(), at).await;
+    }
 }
 
 pub(crate) async fn what_people_closed_is_waited_for_no_more(maker: impl Maker) {

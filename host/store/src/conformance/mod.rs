@@ -173,6 +173,7 @@ macro_rules! suite {
                 whatever_the_pages_and_however_often_it_is_looked_each_is_told_once,
                 a_dead_letter_that_is_tried_again_did_not_go_out_until_its_target_takes_it,
                 what_people_had_sent_again_went_out_before,
+                what_nothing_sends_any_more_is_waited_for_no_more,
                 what_people_closed_is_waited_for_no_more;
             level: the_newest_level_of_an_item_is_known_and_told_after_a_reopening,
                 a_newer_level_takes_the_place_of_what_waits,

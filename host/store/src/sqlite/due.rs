@@ -27,6 +27,19 @@ const IN_TIME: &str = "EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_order
             OR (outbox.replays > 0
                 AND EXISTS (SELECT 1 FROM replay_delivery WHERE replay_delivery.outbox = outbox.seq))))";
 
+/// That nothing sends it any more: all that there was of it was given up, or the order that it is to be
+/// told of was refused, or is cancelled, and no word of that goes the same way.
+const GIVEN_UP: &str = "NOT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_order
+     WHERE outbox.order_seq = d.order_seq AND outbox.target = d.target AND outbox.kind = d.kind
+       AND (d.said = 0 OR outbox.said = d.said) AND outbox.state <> 'abandoned')
+   AND (EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_order
+                WHERE outbox.order_seq = d.order_seq AND outbox.target = d.target AND outbox.kind = d.kind
+                  AND (d.said = 0 OR outbox.said = d.said))
+        OR (d.said = 0
+            AND (EXISTS (SELECT 1 FROM orders WHERE orders.seq = d.order_seq AND orders.state = 'refused')
+                 OR EXISTS (SELECT 1 FROM order_progress
+                            WHERE order_progress.order_seq = d.order_seq AND order_progress.state = 'cancelled'))))";
+
 /// A message that is to go out.
 struct Awaited {
     order_seq: i64,
@@ -78,22 +91,22 @@ pub(super) fn watch(tx: &Connection, rule: &DueRule, at: Instant, limit: u32) ->
     Ok(swept || until < end)
 }
 
-/// What went out in time is waited for no more, and neither is what people closed: they know. Says
-/// whether there may be more of it.
+/// What went out in time, or never will, is waited for no more, and neither is what people closed: they
+/// know. Says whether there may be more of it.
 fn sweep(tx: &Connection, at: Instant, limit: u32) -> Result<bool> {
-    let in_time = format!(
+    let over = format!(
         "DELETE FROM due_message WHERE seq IN (
-           SELECT d.seq FROM due_message AS d WHERE d.exception IS NULL AND d.due_at <= ?1 AND {IN_TIME}
+           SELECT d.seq FROM due_message AS d
+           WHERE d.exception IS NULL AND d.due_at <= ?1 AND ({IN_TIME} OR ({GIVEN_UP}))
            ORDER BY d.due_at, d.seq LIMIT ?2)"
     );
     let closed = "DELETE FROM due_message WHERE seq IN (
            SELECT d.seq FROM due_message AS d JOIN exception ON exception.id = d.exception
            WHERE d.exception IS NOT NULL AND exception.closed_at IS NOT NULL LIMIT ?1)";
-    let in_time =
-        tx.prepare_cached(&in_time).and_then(|mut delete| delete.execute(params![at.0, limit])).map_err(failed)?;
+    let over = tx.prepare_cached(&over).and_then(|mut delete| delete.execute(params![at.0, limit])).map_err(failed)?;
     let closed = tx.prepare_cached(closed).and_then(|mut delete| delete.execute([limit])).map_err(failed)?;
     let is_full = |deleted: usize| u32::try_from(deleted).is_ok_and(|deleted| deleted >= limit && limit > 0);
-    Ok(is_full(in_time) || is_full(closed))
+    Ok(is_full(over) || is_full(closed))
 }
 
 const ORDERS: &str = "SELECT orders.seq, 0, orders.channel, own.partner, own.received_at
@@ -186,7 +199,8 @@ pub(super) fn late(connection: &Connection, at: Instant, limit: u32) -> Result<V
         return Ok(Vec::new());
     }
     let untold = format!(
-        "{} WHERE d.exception IS NULL AND d.due_at <= ?1 AND NOT {IN_TIME} ORDER BY d.due_at, d.seq LIMIT ?2",
+        "{} WHERE d.exception IS NULL AND d.due_at <= ?1 AND NOT {IN_TIME} AND NOT ({GIVEN_UP})
+         ORDER BY d.due_at, d.seq LIMIT ?2",
         view_sql()
     );
     let mut found = page(connection, &untold, params![at.0, limit])?;
@@ -206,12 +220,12 @@ fn page(connection: &Connection, sql: &str, values: impl Params) -> Result<Vec<L
     Ok(found)
 }
 
-/// Tells people that a message did not go out; false when it did meanwhile, or they know.
+/// Tells people that a message did not go out; false when it did meanwhile, or never will, or they know.
 pub(super) fn tell(tx: &Connection, number: u64, new: &NewException, at: Instant, leaf: &Leaf) -> Result<bool> {
     let number = signed(number)?;
     let sql = format!(
         "SELECT d.order_seq, orders.id FROM due_message AS d JOIN orders ON orders.seq = d.order_seq
-         WHERE d.seq = ?1 AND d.exception IS NULL AND d.due_at <= ?2 AND NOT {SENT}"
+         WHERE d.seq = ?1 AND d.exception IS NULL AND d.due_at <= ?2 AND NOT {SENT} AND NOT ({GIVEN_UP})"
     );
     let waits: Option<(i64, String)> = tx
         .prepare_cached(&sql)
