@@ -52,14 +52,16 @@ fn ms(minutes: u32) -> i64 {
 }
 
 impl Routes {
-    /// What has to go out by a time, for the store. How far each has looked is kept by id and event: one
-    /// that counts from something else begins anew.
+    /// What has to go out by a time, for the store. How far each has looked is kept by all that says which
+    /// message it is: one that counts from something else, or waits for another message, begins anew, and
+    /// what the one of before waited for is forgotten. Nothing sends that any more.
     pub(crate) fn due_rules(&self) -> Vec<DueRule> {
         let rule = |due: &Due| {
+            let kind = self.due_kind(due)?;
             Some(DueRule {
-                name: format!("{} after {}", due.id, due.after),
+                name: format!("{} of {kind} to {} after {}", due.id, due.target, due.after),
                 target: due.target.clone(),
-                kind: self.due_kind(due)?.to_owned(),
+                kind: kind.to_owned(),
                 after: due.counts_from()?,
                 channels: due.channels.clone(),
                 within_ms: ms(due.within_minutes),
@@ -163,9 +165,9 @@ mod tests {
         assert_eq!(
             named,
             [
-                ("855 after order.created", "x12/855", DueAfter::Order),
-                ("856 after shipment.confirmed", "x12/856", shipped),
-                ("erp after order.created", "order", DueAfter::Order),
+                ("855 of x12/855 to customers after order.created", "x12/855", DueAfter::Order),
+                ("856 of x12/856 to customers after shipment.confirmed", "x12/856", shipped),
+                ("erp of order to erp after order.created", "order", DueAfter::Order),
             ]
         );
         let within = |channel, partner| rules.first().unwrap().within_ms(channel, partner);
