@@ -97,6 +97,21 @@ async fn an_855_that_is_not_sent_in_time_is_told_once_with_its_owner_and_over_wh
 }
 
 #[tokio::test]
+async fn a_late_message_is_the_systems_owners_of_its_target() {
+    let partner = Partner::start(Mischief::default()).await.unwrap();
+    let target = format!("{}\nsystems_owner = \"edi-team@distributor.example\"", agreed(&partner.origin(), ""));
+    let setup = to_customers(Setup::demo().scorers(&[]), &partner.origin(), &target);
+    let host = setup.append("portreeve.toml", AGREED).start().await;
+    let received_at = host.clock.now();
+    accepted(&host, "PO-1", "C1201").await;
+    assert_eq!(around(&host, received_at, 1_440).await, (0, 1));
+    let waits = host.exceptions().await.remove(0);
+    assert_eq!((waits.code.as_str(), waits.target.as_deref()), ("message-late", Some("customers")));
+    let owner = host.host.pipeline.routes.owner_of(&waits).unwrap();
+    assert_eq!((owner.part.as_str(), owner.name), ("systems", "edi-team@distributor.example"));
+}
+
+#[tokio::test]
 async fn an_856_counts_from_when_the_shipment_was_heard_of() {
     let (_partner, host) = partners(AGREED).await;
     let order = accepted(&host, "PO-1", "C1201").await;

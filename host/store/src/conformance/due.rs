@@ -95,6 +95,7 @@ pub(crate) async fn what_did_not_go_out_in_time_is_told_once_and_over_when_it_go
     assert_eq!(seen(&store, at).await, [], "they know");
     let told = store.exceptions(ALL).await.unwrap().pop().unwrap();
     assert_eq!((told.order, told.code.as_str()), (Some(order_id("PO-1")), "message-late"));
+    assert_eq!(told.target.as_deref(), Some("erp"), "whose systems' owner it is");
     let review = cleared(&kept_back(&store, "PO-1").await, leaf(12));
     store.commit_review(review).await.unwrap();
     sent(&store, 13, at.plus_ms(7)).await;

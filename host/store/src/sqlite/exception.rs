@@ -27,7 +27,8 @@ pub(super) const COLUMNS: &str = "id, order_id, stage, code, detail, queue, open
     coalesce((SELECT channel FROM orders WHERE orders.id = exception.order_id),
              (SELECT channel FROM document WHERE document.position = exception.position),
              (SELECT channel FROM input WHERE input.id = exception.input)),
-    (SELECT target FROM outbox WHERE outbox.seq = abs(exception.outbox))";
+    coalesce((SELECT target FROM outbox WHERE outbox.seq = abs(exception.outbox)),
+             (SELECT target FROM due_message WHERE due_message.exception = exception.id))";
 
 /// What stands for a delivery where an exception is about it and not its end. Numbers of deliveries
 /// are above nothing, so below nothing no dead letter, replay or measure finds it; whose target it

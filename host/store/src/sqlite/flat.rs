@@ -16,7 +16,8 @@ use crate::contract::{After, ExceptionsWanted, Room};
 fn empty() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(crate::sqlite::SCHEMA).unwrap();
-    connection.execute_batch(concat!(include_str!("replay.sql"), include_str!("operation.sql"))).unwrap();
+    let more = concat!(include_str!("replay.sql"), include_str!("due.sql"), include_str!("operation.sql"));
+    connection.execute_batch(more).unwrap();
     connection
 }
 

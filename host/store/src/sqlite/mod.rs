@@ -196,6 +196,12 @@ impl SqliteStore {
         connection.execute_batch("PRAGMA busy_timeout = 5000;").map_err(failed)?;
         let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
         known_schema(found)?;
+        // A build that waited for no messages has none of which an exception could name the target.
+        if !has_table(&connection, "due_message")? {
+            connection
+                .execute_batch("CREATE TEMP TABLE due_message (exception INTEGER, target TEXT) STRICT;")
+                .map_err(failed)?;
+        }
         let reader = Arc::new(Reader::start("portreeve-reads", connection)?);
         Ok(Self { writer: Writer::none(), people: Arc::clone(&reader), reader, _lock: None })
     }

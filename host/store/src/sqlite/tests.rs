@@ -125,6 +125,20 @@ async fn a_second_process_on_the_folder_hears_one_sentence() {
     keep(&folder.open().await, input(3, &["PO-3"])).await;
 }
 
+#[tokio::test]
+async fn whoever_only_reads_a_folder_of_a_build_that_waited_for_no_messages_sees_its_exceptions() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    hold_back(&store, 1, "PO-1", &["credit-limit"]).await;
+    let expected = store.exceptions(ALL).await.unwrap();
+    assert_eq!(expected.len(), 1);
+    drop(store);
+    folder.raw().execute_batch("DROP TABLE due_message; DROP TABLE due_place;").unwrap();
+    let reader: Arc<dyn Store> = Arc::new(SqliteStore::open_to_read(folder.folder.path()).unwrap());
+    assert_eq!(reader.exceptions(ALL).await.unwrap(), expected);
+    assert_eq!(reader.late_messages(NOW, ALL).await.unwrap(), []);
+}
+
 /// Polled once, without tokio's budget for a task, which a thousand of these exceed.
 fn begun<T>(run: impl Future<Output = T>) -> (Pin<Box<impl Future<Output = T>>>, Poll<T>) {
     let mut run = Box::pin(tokio::task::unconstrained(run));
