@@ -8,7 +8,7 @@ use portreeve_store::contract::OrderState;
 use serde_json::{Value, json};
 
 use crate::kept_back::{credit_row, load, with_credit};
-use crate::process::{accepted, boxes, released, said, ten, told, with_systems};
+use crate::process::{accepted, boxes, confirmed, released, said, ten, told, with_systems};
 use crate::support::{Setup, TestHost, exceptions, x12};
 
 /// A host whose warehouse speaks, with this said of credit.
@@ -52,9 +52,25 @@ async fn an_order_that_its_account_does_not_bear_any_more_is_a_persons_before_it
     assert!(waits.detail.contains("100.00 USD or less, its limit"), "{}", waits.detail);
     // It goes on as it is: people decide.
     assert_eq!(host.order("PO-1").await.state, OrderState::Released);
-    assert_eq!(host.process_state(order).await, Some(ProcessState::Allocated));
+    assert_eq!(host.process_state(order).await, Some(ProcessState::Accepted), "six boxes are not set aside yet");
     told(&host, &[allocated(order, 6)]).await;
+    assert_eq!(host.process_state(order).await, Some(ProcessState::Allocated));
     assert_eq!(host.codes().await, ["credit-before-picking"], "they know");
+    is_the_same(&host, order).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rest_of_an_order_that_is_part_shipped_is_looked_at_before_it_is_picked() {
+    let host = host("").await;
+    figures(&host, 100_000).await;
+    let order = released(&host, "PO-1").await;
+    told(&host, &[accepted(order), allocated(order, 4), confirmed(order, "S-1", 4)]).await;
+    assert_eq!(host.process_state(order).await, Some(ProcessState::PartShipped));
+    assert_eq!(host.codes().await, Vec::<String>::new());
+    figures(&host, 10_000).await;
+    told(&host, &[allocated(order, 6)]).await;
+    assert_eq!(host.codes().await, ["credit-before-picking"]);
+    assert_eq!(host.process_state(order).await, Some(ProcessState::PartShipped));
     is_the_same(&host, order).await;
 }
 

@@ -5,6 +5,9 @@
 //! asked again with the figures of now, and what it finds is for people: nothing is released, held
 //! or stopped by itself, since by then the warehouse has the order.
 //!
+//! Only a warehouse that tells of allocations has an order looked at so, each time that one counts while
+//! something of the order is still to leave: also for the rest of one of which a part has gone.
+//!
 //! What a person let pass a little while ago stays quiet, as it does in a review, and so does what people
 //! have an open exception about.
 
@@ -177,10 +180,13 @@ pub(super) fn recorded(finding: &Finding) -> FindingRecord {
     FindingRecord { consequence: "exception".to_owned(), ..FindingRecord::from(finding) }
 }
 
-/// Whether stock was set aside for an order that is not picked yet.
+/// Whether stock was set aside for an order of which something is still to leave: for the first of it, or
+/// for what is left when a part has gone.
 pub(super) fn is_allocated(moved: &[Moved]) -> bool {
+    use ProcessState::{Accepted, Allocated, Packed, PartShipped, Picked};
     let allocated = OrderEventKind::Allocated.as_str();
-    moved.iter().any(|moved| moved.event == allocated && moved.to == ProcessState::Allocated)
+    let is_open = |state: ProcessState| matches!(state, Accepted | Allocated | Picked | Packed | PartShipped);
+    moved.iter().any(|moved| moved.event == allocated && is_open(moved.to))
 }
 
 impl Mapped {
