@@ -339,7 +339,7 @@ async fn a_block_that_orders_wait_with_is_neither_renamed_nor_taken_out_until_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_does_not_go_to_a_target_that_was_told_of_it_by_what_nobody_knows_any_more() {
+async fn word_of_a_hold_stays_known_while_orders_wait_whose_own_target_was_told_by_it() {
     let shop = Shop::start(Mischief::default()).await.unwrap();
     place(&shop, 1, "PO-1");
     let effect = "\n[[effect]]\non = \"order.held\"\ntarget = \"books\"\nkind = \"adobe/held\"\n";
@@ -348,19 +348,20 @@ async fn an_order_does_not_go_to_a_target_that_was_told_of_it_by_what_nobody_kno
     host.come_to_rest().await;
 
     // What the books make of that kind only they know: it may be the order.
-    let host = host.restart_as(without_blocks(&shop)).await;
-    let open: Vec<u64> =
-        host.store.order_trail(order).await.unwrap().unwrap().holds.iter().map(|hold| hold.number).collect();
-    let refused = exceptions::release(&host, &host.ops().await, order, &open).await.unwrap_err().to_string();
-    assert!(refused.contains("found order PO-1 told to `books` as `adobe/held` before its release"), "{refused}");
-    assert_eq!(host.order("PO-1").await.state, OrderState::Held);
+    let renamed = effect.replace("adobe/held", "adobe/waits");
+    for setup in [without_blocks(&shop), without_blocks(&shop).append("portreeve.toml", &renamed)] {
+        let said = refused_beside(&host, &setup).await;
+        let sentence = "found 1 orders that wait and of which target `books` was told by `adobe/held`, such as `PO-1`, expected an [[effect]] of `order.held`";
+        assert!(said.contains(sentence), "{said}");
+    }
+    assert_eq!(host.store.active_configuration().await.unwrap().unwrap().version, 1);
     assert_eq!(goes(&host, "PO-1", "books").await, [row("adobe/held", false, "delivered")]);
 
-    let told = without_blocks(&shop).append("portreeve.toml", effect);
-    let host = host.restart_as(told).await;
     assert_eq!(release(&host, order).await.state, OrderState::Released);
     host.come_to_rest().await;
     assert_eq!(booked(&shop, "PO-1"), (vec!["held", "accepted"], "new"));
+    let host = host.restart_as(without_blocks(&shop)).await;
+    assert_eq!(host.store.active_configuration().await.unwrap().unwrap().version, 2, "now none waits");
     host.verify().await.unwrap();
 }
 

@@ -431,9 +431,9 @@ fn same_origin(active: &Files, proposed: &str) -> anyhow::Result<()> {
 }
 
 /// Orders that wait with a block are cleared or undone by the messages that they were made with:
-/// without those a release would send them a second time.
+/// without those a release would send them a second time, or could not be.
 async fn knows_blocks(store: &Arc<dyn Store>, before: &Routes, proposed: &Routes) -> anyhow::Result<()> {
-    if !before.blocks_orders() {
+    if !before.tells_of_waiting() {
         return Ok(());
     }
     let lost = proposed.blocks_lost(before, &store.waiting_orders().await?);

@@ -96,14 +96,8 @@ impl Routes {
         document: DocumentPosition,
     ) -> Option<UnknownWord> {
         let blocked = self.target(target).and_then(|target| target.blocked.as_ref());
-        let is_known = |kind: &str| {
-            let mut of_hold = self
-                .effects
-                .iter()
-                .filter(|effect| effect.target == target && [ORDER_HELD, ORDER_RELEASED].contains(&effect.on.as_str()));
-            blocked.is_some_and(|blocked| blocked.create == kind)
-                || of_hold.any(|effect| self.kind_of(effect) == Some(kind))
-        };
+        let is_known =
+            |kind: &str| blocked.is_some_and(|blocked| blocked.create == kind) || self.is_word_of_hold(target, kind);
         let mut own = deliveries.iter().filter(|row| row.target == target && row.said == Some(document));
         let unknown = own.find(|row| !is_known(&row.kind))?;
         Some(UnknownWord { target: target.to_owned(), kind: unknown.kind.clone() })

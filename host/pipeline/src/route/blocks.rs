@@ -4,20 +4,55 @@
 //! configuration that does not have that kind any more, be it renamed or taken out, would send the
 //! order as it came when it is released: the target would have it twice. And what clears a block
 //! says what the target says by taking an order: under another name it says nothing, and the order
-//! would stay where it is. So while such orders wait no configuration becomes active that does not
-//! know them.
+//! would stay where it is. The same holds for word of a hold (an effect of `order.held`) where that goes
+//! to the target of the orders themselves: nobody but that target knows whether it made the order of
+//! it, so once the effect is gone no such order may be released to it. So while such orders wait no
+//! configuration becomes active that does not know them.
 
 use portreeve_store::contract::WaitingOrders;
 
+use super::held::is_of_hold;
 use super::{Blocked, Routes};
 
 impl Routes {
     /// What these routes do not know any more of orders that wait: those of before made, or clear,
-    /// them with a block. Each is a sentence.
+    /// them with a block, or told their own target of the hold. Each is a sentence.
     #[must_use]
     pub fn blocks_lost(&self, before: &Self, waiting: &[WaitingOrders]) -> Vec<String> {
         let blocking = before.targets.iter().filter_map(|target| Some((target.id.as_str(), target.blocked.as_ref()?)));
-        blocking.flat_map(|(target, blocked)| self.lost_at(target, blocked, waiting)).collect()
+        let blocks = blocking.flat_map(|(target, blocked)| self.lost_at(target, blocked, waiting));
+        blocks.chain(waiting.iter().filter_map(|row| self.word_lost(before, row))).collect()
+    }
+
+    /// Whether a target that has orders with a block, or hears of holds, may have something of orders
+    /// that wait.
+    #[must_use]
+    pub fn tells_of_waiting(&self) -> bool {
+        self.blocks_orders() || self.effects.iter().any(|effect| is_of_hold(&effect.on))
+    }
+
+    /// Whether a target hears by messages of this kind that an order is kept back, or goes on.
+    pub(crate) fn is_word_of_hold(&self, target: &str, kind: &str) -> bool {
+        let mut of_hold = self.effects.iter().filter(|effect| effect.target == target && is_of_hold(&effect.on));
+        of_hold.any(|effect| self.kind_of(effect) == Some(kind))
+    }
+
+    /// Word of orders that are kept back, which went where they go themselves when they are released.
+    fn word_lost(&self, before: &Self, row: &WaitingOrders) -> Option<String> {
+        let WaitingOrders { target, kind, is_order, orders, number } = row;
+        let creates = |routes: &Self| {
+            let blocked = routes.target(target).and_then(|target| target.blocked.as_ref());
+            blocked.is_some_and(|blocked| blocked.create == *kind)
+        };
+        // What made a block has a sentence of its own.
+        let was_word = !is_order && before.is_word_of_hold(target, kind) && !creates(before);
+        let is_known = self.is_word_of_hold(target, kind) || creates(self);
+        let takes_orders = self.channels.iter().any(|channel| channel.target == *target);
+        (was_word && !is_known && takes_orders).then(|| {
+            format!(
+                "found {orders} orders that wait and of which target `{target}` was told by `{kind}`, such as `{number}`, expected an [[effect]] of `order.held` with that target and `kind = \"{kind}\"` as before: without it none of them can be released, since the target may have made them of that; keep the effect until those orders are released or rejected (`portreeve order show {number}` tells of that one)"
+            )
+        })
     }
 
     fn lost_at(&self, target: &str, before: &Blocked, waiting: &[WaitingOrders]) -> Vec<String> {
@@ -113,6 +148,37 @@ mod tests {
         for waiting in [&made, &cleared] {
             assert_eq!(lost(&blocked("b", "f", "v"), waiting), [""; 0]);
         }
+    }
+
+    #[test]
+    fn word_of_a_hold_that_went_where_the_orders_go_is_neither_renamed_nor_taken_out() {
+        let told = |target: &str, kind: &str| {
+            let text = format!(
+                r#"{{"channel": [{{"id": "edi", "connector": "a", "documents": {{}}, "target": "erp", "exception_queue": "q"}}],
+                     "target": [{{"id": "erp", "connector": "c", "transformer": "t", "kind": "order", "origin": "https://a.example",
+                                  "exception_queue": "q", "find": true}},
+                                {{"id": "shop", "connector": "c", "transformer": "t", "kind": "order", "origin": "https://b.example",
+                                  "exception_queue": "q", "find": true}}],
+                     "effect": [{{"on": "order.held", "target": "{target}", "kind": "{kind}"}}]}}"#
+            );
+            let routes: Routes = serde_json::from_str(&text).unwrap();
+            assert_eq!(routes.problems(), [""; 0]);
+            routes
+        };
+        let (before, waiting) = (told("erp", "note"), [waits("erp", "note", false)]);
+        assert!(before.tells_of_waiting() && !Routes::default().tells_of_waiting());
+        assert_eq!(before.blocks_lost(&before, &waiting), [""; 0]);
+        for gone in [told("erp", "other"), told("shop", "note")] {
+            let lost = gone.blocks_lost(&before, &waiting).concat();
+            let sentence = "found 2 orders that wait and of which target `erp` was told by `note`, such as `PO-1`, expected an [[effect]] of `order.held`";
+            assert!(lost.starts_with(sentence), "{lost}");
+            assert_eq!(gone.blocks_lost(&before, &[]), [""; 0]);
+            assert_eq!(gone.blocks_lost(&gone, &waiting), [""; 0], "it was not known before");
+        }
+        // Where no orders go nobody may have made one of it, and nothing goes twice.
+        let elsewhere = told("shop", "note");
+        assert_eq!(told("shop", "other").blocks_lost(&elsewhere, &[waits("shop", "note", false)]), [""; 0]);
+        assert_eq!(Routes::default().blocks_lost(&before, &waiting), [""; 0]);
     }
 
     #[test]
