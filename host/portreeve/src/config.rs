@@ -7,6 +7,8 @@
 //! components with their signatures, and `reference/*.csv`. Reading one changes nothing. What is active is what the
 //! store says, and every decision names its version.
 
+mod before;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -36,6 +38,7 @@ use portreeve_registry::{PlatformGrant, TrustPolicy};
 use portreeve_sandbox::{ClientTls, Identity, OutTray};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::before::Before;
 use crate::declared::Declared;
 use crate::folder::Tray;
 use crate::publisher::read_signature;
@@ -502,18 +505,7 @@ impl Files {
             queues: host.queues.iter().cloned().collect(),
             plugins: host.plugins.iter().map(|plugin| plugin.name.clone()).collect(),
         };
-        let subscribers = host.subscribers.iter().filter_map(Subscriber::target);
-        let routes = Routes {
-            channels: host.channels.clone(),
-            targets: host.targets.iter().cloned().chain(subscribers).collect(),
-            effects: host.effects.clone(),
-            dues: host.dues.clone(),
-            subscribers: host.subscribers.clone(),
-            refunds: host.refunds.clone(),
-            polls: host.polls.clone(),
-            reconciliations: host.reconciliations.clone(),
-            owners: host.owners.clone(),
-        };
+        let routes = routes_of(&host);
         let mut problems = host_problems(&host, &routes);
         problems.extend(routes.setting_problems(&declared.settings).iter().map(ToString::to_string));
         problems.extend(windows::too_small(&host.plugins, &routes, |plugin| declared.requests(plugin)));
@@ -953,6 +945,22 @@ fn parse_host(text: &str) -> anyhow::Result<HostFile> {
         };
         anyhow::anyhow!("`{HOST_FILE}` cannot be understood: {}{blanks}", error.to_string().trim_end())
     })
+}
+
+/// The routes of the main file.
+fn routes_of(host: &HostFile) -> Routes {
+    let subscribers = host.subscribers.iter().filter_map(Subscriber::target);
+    Routes {
+        channels: host.channels.clone(),
+        targets: host.targets.iter().cloned().chain(subscribers).collect(),
+        effects: host.effects.clone(),
+        dues: host.dues.clone(),
+        subscribers: host.subscribers.clone(),
+        refunds: host.refunds.clone(),
+        polls: host.polls.clone(),
+        reconciliations: host.reconciliations.clone(),
+        owners: host.owners.clone(),
+    }
 }
 
 /// What a door that is open to a network lacks. (That each sender has a token or

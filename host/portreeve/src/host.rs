@@ -288,9 +288,10 @@ pub async fn activate(
     };
     let configuration = files.check_new_with(at, &Declared::proposed(proposed))?;
     let HostSection { name, origin, .. } = configuration.host.host.clone();
-    if let Some(before) = &before {
-        same_origin(before, &origin)?;
-        knows_blocks(store, &before.check()?.routes, &configuration.routes).await?;
+    let was = before.as_ref().map(Files::before).transpose()?;
+    if let Some(was) = &was {
+        same_origin(&was.origin, &origin)?;
+        knows_blocks(store, &was.routes, &configuration.routes).await?;
     }
     locations.signing_key(store.as_ref(), &origin).await?;
     locations.make_pseudonyms()?;
@@ -309,10 +310,8 @@ pub async fn activate(
         let (bytes, signature) = component(digest)?;
         Ok(Package::read(&bytes, signature.as_deref())?)
     };
-    let transitions = match &before {
-        Some(before) => {
-            packages::transitions((&before.check()?, |digest| kept.package(digest)), (&configuration, is), at)
-        }
+    let transitions = match &was {
+        Some(was) => packages::transitions((was, |digest| kept.package(digest)), (&configuration, is), at),
         // The first version's own leaf says what begins with it.
         None => Vec::new(),
     };
@@ -420,8 +419,7 @@ pub(crate) fn account() -> String {
 
 /// The log's key is bound to its origin, and so are all checkpoints: a host with
 /// another origin could not continue the log.
-fn same_origin(active: &Files, proposed: &str) -> anyhow::Result<()> {
-    let active = active.check()?.host.host.origin;
+fn same_origin(active: &str, proposed: &str) -> anyhow::Result<()> {
     if active != proposed {
         bail!(
             "`origin` is `{proposed}`, but the audit log of this data folder began as `{active}`; keep that origin, or start a new data folder"

@@ -44,7 +44,7 @@ use tokio::sync::Mutex;
 pub use self::components::Components;
 pub use self::rows::rows_in_folder;
 use self::rows::{ACTIVE, quarantined, rows};
-use crate::config::{Configuration, Files, PluginEntry, TRUST_FILE, read_grant};
+use crate::config::{Before, Configuration, Files, PluginEntry, TRUST_FILE, read_grant};
 use crate::models::ModelFiles;
 use crate::windows;
 
@@ -108,12 +108,12 @@ pub(crate) struct Transition {
 /// What becomes of the plugins of one configuration under the next: each one's component with
 /// its signature, then and now, and whose word counted.
 pub(crate) fn transitions(
-    (before, was): (&Configuration, impl Fn(Digest) -> anyhow::Result<Package>),
+    (before, was): (&Before, impl Fn(Digest) -> anyhow::Result<Package>),
     (after, is): (&Configuration, impl Fn(Digest) -> anyhow::Result<Package>),
     now: Instant,
 ) -> Vec<Transition> {
-    let signers = |configuration: &Configuration, package: anyhow::Result<Package>| {
-        let trusted = configuration.trust.judge(&package.ok()?, Occasion::Active, now).ok()?;
+    let signers = |trust: Option<&TrustPolicy>, package: anyhow::Result<Package>| {
+        let trusted = trust?.judge(&package.ok()?, Occasion::Active, now).ok()?;
         Some(trusted.signers().to_vec())
     };
     let of = |plugin: &PluginName, component, step, signers: Option<Vec<String>>| Transition {
@@ -126,9 +126,9 @@ pub(crate) fn transitions(
     let mut all: Vec<Transition> =
         gone.map(|(name, component)| of(name, *component, PackageStep::Disabled, None)).collect();
     for (name, component) in &after.components {
-        let signed = signers(after, is(*component));
+        let signed = signers(Some(&after.trust), is(*component));
         let is_the_same = before.components.get(name) == Some(component);
-        let was_trusted = is_the_same && signers(before, was(*component)).is_some();
+        let was_trusted = is_the_same && signers(before.trust.as_ref(), was(*component)).is_some();
         if signed.is_some() && !was_trusted && !after.disabled.contains(name) {
             all.push(of(name, *component, PackageStep::Activated, signed));
         } else if signed.is_none() && was_trusted {

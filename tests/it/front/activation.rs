@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use portreeve::clock::SystemClock;
-use portreeve::config::Proposed;
+use portreeve::config::{Files, Proposed};
 use portreeve::host::{self, Host, Locations};
-use portreeve_record::leaf::PackageStep;
-use portreeve_record::{Leaf, LeafBody, NoteKey};
+use portreeve_model::Digest;
+use portreeve_record::leaf::{ConfigurationLeaf, Label, PackageStep};
+use portreeve_record::{Leaf, LeafBody, NoteKey, canonical_json};
 use portreeve_registry::{Package, Signature, Statement};
 use portreeve_store::Store;
 
@@ -94,6 +95,31 @@ async fn a_configuration_that_no_host_can_open_never_becomes_active() {
         let error = attempts.refused(setup).await;
         assert!(error.contains(expected), "expected `{expected}` in: {error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_active_and_wrong_by_a_newer_rule_gives_way_to_what_is_right() {
+    let attempts = Attempts::after_a_good_one().await;
+    // An earlier build took a channel of this name, which is the host's own by now.
+    let channel = "\n[[channel]]\nid = \"advices\"\nconnector = \"x12\"\ndocuments = {}\ntarget = \"erp\"\nexception_queue = \"integration\"\n";
+    let active = attempts.store.active_configuration().await.unwrap().unwrap();
+    let mut files: serde_json::Value = serde_json::from_slice(&active.bytes).unwrap();
+    files["host"] = format!("{}{channel}", files["host"].as_str().unwrap()).into();
+    let bytes = canonical_json(&files).unwrap();
+    let wrong = Files::from_bytes(&bytes).unwrap().check().err().unwrap().to_string();
+    assert!(wrong.contains("`advices`"), "{wrong}");
+    let body = ConfigurationLeaf { version: 2, digest: Digest::of(&bytes), who: Label::of("ada") };
+    let leaf = Leaf::new("portreeve", MORNING, LeafBody::Configuration(body)).unwrap();
+    let version = attempts.store.activate_configuration(bytes, Vec::new(), MORNING, vec![leaf], Vec::new()).await;
+    assert_eq!(version.unwrap(), 2);
+
+    let other = Setup::demo().replace("portreeve.toml", "portreeve.example/demo", "portreeve.example/other");
+    let refused = format!("{:#}", attempts.activate(other).await.unwrap_err());
+    assert!(refused.contains("began as"), "it is held to its origin all the same: {refused}");
+    assert_eq!(attempts.activate(Setup::demo()).await.unwrap(), 3);
+    assert_eq!(attempts.steps().await, [], "its plugins are what they were");
+    let opened = Host::open(Arc::clone(&attempts.store), &attempts.locations, Arc::new(SystemClock), None).await;
+    assert!(opened.is_ok(), "{:#}", opened.err().unwrap());
 }
 
 #[tokio::test]
