@@ -130,6 +130,23 @@ async fn an_856_counts_from_when_the_shipment_was_heard_of() {
 }
 
 #[tokio::test]
+async fn an_856_of_a_shipment_that_is_heard_of_before_the_erp_took_the_order_is_due_as_well() {
+    let (_partner, host) = partners(AGREED).await;
+    let order = accepted(&host, "PO-1", "C1201").await;
+    let shipped_at = host.clock.now();
+    shipped_and_invoiced(&host, order, 1).await;
+    host.decide_all().await;
+    // Nothing follows from it yet, so there is no delivery that could be late.
+    assert!(host.codes().await.contains(&"early-event".to_owned()));
+    assert_eq!(around(&host, shipped_at, 120).await, (0, 1));
+    assert!(host.codes().await.contains(&"message-late".to_owned()));
+    host.come_to_rest().await;
+    assert_eq!((told(&host).await, host.codes().await), (0, vec![]));
+    assert_eq!(steps(&host).await, [LateStep::Told, LateStep::Sent].map(|step| ("x12/856".to_owned(), step)));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_goes_out_in_time_is_told_to_nobody() {
     let (partner, host) = partners(AGREED).await;
     let received_at = host.clock.now();

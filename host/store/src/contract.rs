@@ -1664,7 +1664,8 @@ pub trait Store: Send + Sync + 'static {
     /// the last caller's rules count. *Retry*: repeat it; one that is known stays where it is.
     async fn begin_due(&self, rules: Vec<DueRule>) -> Result<(), StoreError>;
 
-    /// Looks at what came since a rule looked last, and waits for what has to go out of it; what went out
+    /// Looks at what came since a rule looked last, and waits for what has to go out of it, also where an
+    /// event waits for its turn and the rule says so ([`DueRule::while_early`]); what went out
     /// in time by `at` is waited for no more, and neither is what was told and people closed, nor what was
     /// given up: all that there was of it is abandoned, or its order is refused or cancelled and no word of
     /// that is to go. At most `limit` of each; says whether there may be more.

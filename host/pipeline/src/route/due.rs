@@ -10,7 +10,7 @@ use portreeve_model::{ChannelId, Instant};
 use portreeve_store::contract::{DueAfter, DueRule, OrderEventKind};
 use serde::{Deserialize, Serialize};
 
-use super::{Routes, Sends};
+use super::{Effect, Routes, Sends};
 use crate::feed::ORDER_CREATED;
 
 /// A kind of message that has to go out by a time.
@@ -63,6 +63,7 @@ impl Routes {
                 target: due.target.clone(),
                 kind: kind.to_owned(),
                 after: due.counts_from()?,
+                while_early: self.follows_surely(due, kind),
                 channels: due.channels.clone(),
                 within_ms: ms(due.within_minutes),
                 partners_ms: due.partners.iter().map(|(partner, minutes)| (partner.clone(), ms(*minutes))).collect(),
@@ -73,6 +74,23 @@ impl Routes {
 
     fn due_kind<'a>(&'a self, due: &'a Due) -> Option<&'a str> {
         due.kind.as_deref().or_else(|| Some(self.target(&due.target)?.kind.as_str()))
+    }
+
+    /// Whether the message follows from its event whatever the order is by then: of an event that waits for
+    /// its turn nobody knows more than its order's channel. What an effect says of states, or of which
+    /// invoice it is, may never come to pass, and nobody is told that such a message is late.
+    fn follows_surely(&self, due: &Due, kind: &str) -> bool {
+        let of_all = |effect: &Effect| {
+            effect.channels.is_empty() || (!due.channels.is_empty() && due.channels.is_subset(&effect.channels))
+        };
+        let always = |effect: &Effect| {
+            effect.from.is_empty() && effect.to.is_empty() && effect.invoices.is_none() && effect.rest.is_none()
+        };
+        let sends =
+            |effect: &Effect| effect.on == due.after && effect.target == due.target && effect.sends == Sends::Event;
+        self.effects
+            .iter()
+            .any(|effect| sends(effect) && self.kind_of(effect) == Some(kind) && of_all(effect) && always(effect))
     }
 
     /// Whether anything sends such a message.
@@ -175,6 +193,25 @@ mod tests {
             [within("edi", "ZZ:ACME"), within("edi", "ZZ:OTHER"), within("shop", "ZZ:ACME")],
             [Some(30 * 60_000), Some(1_440 * 60_000), None]
         );
+    }
+
+    #[test]
+    fn the_time_of_what_waits_for_its_turn_runs_where_the_message_surely_follows() {
+        let shipped = |channels: &str, effect: &str| {
+            let due = format!(
+                r#"{{"id": "856", "target": "customers", "kind": "x12/856", "after": "shipment.confirmed", "within_minutes": 120{channels}}}"#
+            );
+            let mut routes = routes(&due);
+            let json = format!(r#"{{"on": "shipment.confirmed", "target": "customers", "kind": "x12/856"{effect}}}"#);
+            routes.effects = vec![serde_json::from_str(&json).unwrap()];
+            routes.due_rules().first().unwrap().while_early
+        };
+        let (edi, both) = (r#", "channels": ["edi"]"#, r#", "channels": ["edi", "shop"]"#);
+        assert!(shipped("", "") && shipped(edi, "") && shipped(edi, edi) && shipped(edi, both));
+        for conditions in [r#", "from": ["packed"]"#, r#", "to": ["shipped"]"#, r#", "rest": "cancelled""#] {
+            assert!(!shipped("", conditions), "{conditions}");
+        }
+        assert!(!shipped("", edi) && !shipped(both, edi), "another channel's order has none follow");
     }
 
     #[test]

@@ -8,13 +8,13 @@ use portreeve_model::{ChannelId, ExceptionAction, ExceptionKind, Instant, Proces
 use super::Maker;
 use super::effect::said;
 use super::fixture::{
-    self, ALL, NOW, applied, channel, claim, cleared, commit, dead, hold_back, input, keep, kept_back, leaf, lease,
-    leaves, moving, next, order_id, order_in, release, released, resolved, step, waits,
+    self, ALL, NOW, applied, channel, claim, cleared, commit, dead, event_in, hold_back, input, keep, kept_back, leaf,
+    lease, leaves, moving, next, order_id, order_in, release, released, resolved, step, waits,
 };
 use super::replay::{all_of, replayed, taken};
 use crate::contract::{
-    Content, DueAfter, DueRule, Effect, EventOutcome, LateMessage, NewException, NewOutbox, NewProgress,
-    OrderEventKind, OrderState, Store,
+    CaughtUp, Content, DocumentPosition, DueAfter, DueRule, Effect, EventOutcome, LateMessage, NewException, NewOutbox,
+    NewProgress, OrderEventKind, OrderState, Store,
 };
 
 pub(crate) const HOUR_MS: i64 = 3_600_000;
@@ -26,6 +26,7 @@ pub(crate) fn rule() -> DueRule {
         target: "erp".to_owned(),
         kind: "order".to_owned(),
         after: DueAfter::Order,
+        while_early: false,
         channels: BTreeSet::new(),
         within_ms: HOUR_MS,
         partners_ms: BTreeMap::new(),
@@ -153,6 +154,64 @@ pub(crate) async fn what_follows_from_something_said_has_gone_out_when_the_messa
     watch(&store, rule, at).await;
     let left: Vec<Instant> = store.late_messages(at, ALL).await.unwrap().iter().map(|message| message.due_at).collect();
     assert_eq!(left, [at], "the second one's is still to go");
+}
+
+/// An event about PO-1 that waits for its turn; its place.
+async fn early(store: &Arc<dyn Store>, number: u64) -> DocumentPosition {
+    keep(store, input(number, &[&format!("SAID-{number}")])).await;
+    let document = next(store).await;
+    let position = document.position();
+    commit(store, moving(document, "PO-1", EventOutcome::Early, None, leaf(number + 1))).await.unwrap();
+    position
+}
+
+pub(crate) async fn what_surely_follows_from_an_event_that_waits_for_its_turn_is_waited_for_already(maker: impl Maker) {
+    let store = maker.open().await;
+    let sure = DueRule {
+        name: "sure".to_owned(),
+        target: "wms".to_owned(),
+        kind: "note".to_owned(),
+        after: DueAfter::Event(OrderEventKind::Picked),
+        while_early: true,
+        ..rule()
+    };
+    let unsure = DueRule { name: "unsure".to_owned(), while_early: false, ..sure.clone() };
+    release(&store, 1, "PO-1", &[]).await;
+    early(&store, 11).await;
+    store.begin_due(vec![sure.clone(), unsure.clone()]).await.unwrap();
+    let second = early(&store, 21).await;
+    let third = early(&store, 31).await;
+    watch(&store, unsure, NOW).await;
+    assert_eq!(seen(&store, due(31)).await, [], "it may be that nothing follows");
+    watch(&store, sure.clone(), NOW).await;
+    watch(&store, sure.clone(), NOW).await;
+    let waits = ("PO-1".to_owned(), false);
+    assert_eq!(seen(&store, due(30)).await, std::slice::from_ref(&waits), "not of what came before the rule");
+    let at = due(31);
+    assert_eq!(seen(&store, at).await, [waits.clone(), waits]);
+    let found = store.late_messages(at, ALL).await.unwrap().remove(0);
+    assert_eq!(found.due_at, due(21));
+    assert!(store.tell_late(found.number, late(), at, leaf(41)).await.unwrap());
+
+    // The turn of one comes, and the other one never counts.
+    keep(&store, input(51, &["SAID-51"])).await;
+    let progress = Some(NewProgress { after: 0, state: ProcessState::Accepted });
+    let mut decision = moving(next(&store).await, "PO-1", EventOutcome::Applied, progress, leaf(52));
+    let event = event_in(&mut decision);
+    event.caught_up = vec![
+        CaughtUp { position: second, outcome: EventOutcome::Applied },
+        CaughtUp { position: third, outcome: EventOutcome::Impossible },
+    ];
+    let (target, kind) = ("wms".to_owned(), "note".to_owned());
+    event.outbox = vec![NewOutbox { target, kind, content: Content::Said(second) }];
+    commit(&store, decision).await.unwrap();
+    watch(&store, sure.clone(), at).await;
+    assert_eq!(seen(&store, at).await, [], "people were told of the one, and wait for the other no more");
+    sent(&store, 61, at.plus_ms(9)).await;
+    assert_eq!(seen(&store, at).await, [("PO-1".to_owned(), true)]);
+    assert!(store.end_late(found.number, at.plus_ms(9), leaf(63)).await.unwrap());
+    watch(&store, sure, at.plus_ms(9)).await;
+    assert_eq!(seen(&store, at.plus_ms(9)).await, []);
 }
 
 pub(crate) async fn a_new_rule_looks_at_what_comes_and_one_that_is_gone_waits_for_nothing(maker: impl Maker) {

@@ -168,6 +168,7 @@ macro_rules! suite {
             due: what_did_not_go_out_in_time_is_told_once_and_over_when_it_goes,
                 what_goes_out_in_time_is_waited_for_no_more_and_what_goes_late_is_told_apart,
                 what_follows_from_something_said_has_gone_out_when_the_message_made_of_it_has,
+                what_surely_follows_from_an_event_that_waits_for_its_turn_is_waited_for_already,
                 a_new_rule_looks_at_what_comes_and_one_that_is_gone_waits_for_nothing,
                 channel_and_partner_of_an_order_say_whether_and_by_when,
                 whatever_the_pages_and_however_often_it_is_looked_each_is_told_once,

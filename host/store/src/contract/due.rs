@@ -21,6 +21,9 @@ pub struct DueRule {
     pub kind: String,
     /// From what it counts.
     pub after: DueAfter,
+    /// Whether an event that waits for its turn has its time run already: only where the message surely
+    /// follows when that comes. Of what counts from the order nothing waits for a turn.
+    pub while_early: bool,
     /// The channels that the orders came by; any, where there is none.
     pub channels: BTreeSet<ChannelId>,
     /// Milliseconds from when the host received that.

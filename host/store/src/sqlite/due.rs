@@ -28,7 +28,8 @@ const IN_TIME: &str = "EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_order
                 AND EXISTS (SELECT 1 FROM replay_delivery WHERE replay_delivery.outbox = outbox.seq))))";
 
 /// That nothing sends it any more: all that there was of it was given up, or the order that it is to be
-/// told of was refused, or is cancelled, and no word of that goes the same way.
+/// told of was refused, or is cancelled, and no word of that goes the same way; or the event that it was to
+/// be made of waits no more, and nothing followed from it.
 const GIVEN_UP: &str = "NOT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_order
      WHERE outbox.order_seq = d.order_seq AND outbox.target = d.target AND outbox.kind = d.kind
        AND (d.said = 0 OR outbox.said = d.said) AND outbox.state <> 'abandoned')
@@ -38,7 +39,10 @@ const GIVEN_UP: &str = "NOT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_order
         OR (d.said = 0
             AND (EXISTS (SELECT 1 FROM orders WHERE orders.seq = d.order_seq AND orders.state = 'refused')
                  OR EXISTS (SELECT 1 FROM order_progress
-                            WHERE order_progress.order_seq = d.order_seq AND order_progress.state = 'cancelled'))))";
+                            WHERE order_progress.order_seq = d.order_seq AND order_progress.state = 'cancelled')))
+        OR (d.said > 0
+            AND NOT EXISTS (SELECT 1 FROM order_event
+                            WHERE order_event.position = d.said AND order_event.outcome = 'early')))";
 
 /// A message that is to go out.
 struct Awaited {
@@ -53,6 +57,7 @@ pub(super) fn begin(tx: &Connection, rules: &[DueRule]) -> Result<()> {
     let known: Vec<String> = known.collect::<rusqlite::Result<_>>().map_err(failed)?;
     for gone in known.iter().filter(|known| !rules.iter().any(|rule| rule.name == **known)) {
         tx.execute("DELETE FROM due_place WHERE due = ?1", [gone]).map_err(failed)?;
+        tx.execute("DELETE FROM due_early WHERE due = ?1", [gone]).map_err(failed)?;
         tx.execute("DELETE FROM due_message WHERE due = ?1 AND exception IS NULL", [gone]).map_err(failed)?;
     }
     for new in rules.iter().filter(|rule| !known.contains(&rule.name)) {
@@ -62,17 +67,25 @@ pub(super) fn begin(tx: &Connection, rules: &[DueRule]) -> Result<()> {
         };
         tx.execute(sql, [&new.name]).map_err(failed)?;
     }
+    for rule in rules {
+        let sql = match rule.while_early {
+            true => "INSERT OR IGNORE INTO due_early (due, place) SELECT ?1, coalesce(max(seq), 0) FROM leaf",
+            false => "DELETE FROM due_early WHERE due = ?1",
+        };
+        tx.execute(sql, [&rule.name]).map_err(failed)?;
+    }
     Ok(())
 }
 
 pub(super) fn watch(tx: &Connection, rule: &DueRule, at: Instant, limit: u32) -> Result<bool> {
     let swept = sweep(tx, at, limit)?;
+    let more = watch_early(tx, rule, limit)? || swept;
     let place: Option<i64> = tx
         .prepare_cached("SELECT place FROM due_place WHERE due = ?1")
         .and_then(|mut place| place.query_row([&rule.name], |row| row.get(0)).optional())
         .map_err(failed)?;
     // Nobody began with it.
-    let Some(place) = place else { return Ok(swept) };
+    let Some(place) = place else { return Ok(more) };
     let end = match rule.after {
         DueAfter::Order => "SELECT coalesce(max(seq), 0) FROM orders",
         DueAfter::Event(_) => "SELECT coalesce(max(seq), 0) FROM outbox",
@@ -80,7 +93,7 @@ pub(super) fn watch(tx: &Connection, rule: &DueRule, at: Instant, limit: u32) ->
     let end: i64 = tx.prepare_cached(end).and_then(|mut end| end.query_row([], |row| row.get(0))).map_err(failed)?;
     let until = place.saturating_add(i64::from(limit)).min(end);
     if until <= place {
-        return Ok(swept);
+        return Ok(more);
     }
     for awaited in awaited(tx, rule, place, until)? {
         wait_for(tx, rule, &awaited)?;
@@ -88,7 +101,55 @@ pub(super) fn watch(tx: &Connection, rule: &DueRule, at: Instant, limit: u32) ->
     tx.prepare_cached("UPDATE due_place SET place = ?2 WHERE due = ?1")
         .and_then(|mut update| update.execute(params![rule.name, until]))
         .map_err(failed)?;
-    Ok(swept || until < end)
+    Ok(more || until < end)
+}
+
+/// The last leaf of the next events of a kind that wait for their turn, and how many those are. It costs
+/// all that wait.
+const EARLY_PAGE: &str = "SELECT count(*), coalesce(max(leaf), 0) FROM
+     (SELECT leaf FROM order_event INDEXED BY order_event_early
+      WHERE outcome = 'early' AND kind = ?1 AND leaf > ?2 ORDER BY leaf LIMIT ?3)";
+
+const EARLY: &str = "SELECT orders.seq, waiting.position, orders.channel, own.partner, said.received_at
+     FROM order_event AS waiting INDEXED BY order_event_early
+          CROSS JOIN document AS said ON said.position = waiting.position
+          CROSS JOIN orders ON orders.seq = waiting.order_seq
+          CROSS JOIN document AS own ON own.position = orders.position
+     WHERE waiting.outcome = 'early' AND waiting.kind = ?3 AND waiting.leaf > ?1 AND waiting.leaf <= ?2
+     ORDER BY waiting.leaf";
+
+/// Waits for the messages of events that wait for their turn themselves: the warehouse has shipped, and the
+/// ERP does not answer. Says whether there may be more.
+fn watch_early(tx: &Connection, rule: &DueRule, limit: u32) -> Result<bool> {
+    let DueAfter::Event(kind) = rule.after else { return Ok(false) };
+    let place: Option<i64> = tx
+        .prepare_cached("SELECT place FROM due_early WHERE due = ?1")
+        .and_then(|mut place| place.query_row([&rule.name], |row| row.get(0)).optional())
+        .map_err(failed)?;
+    let Some(place) = place else { return Ok(false) };
+    let end: i64 = tx
+        .prepare_cached("SELECT coalesce(max(seq), 0) FROM leaf")
+        .and_then(|mut end| end.query_row([], |row| row.get(0)))
+        .map_err(failed)?;
+    let (found, last): (u32, i64) = tx
+        .prepare_cached(EARLY_PAGE)
+        .and_then(|mut page| page.query_row(params![kind.as_str(), place, limit], |row| Ok((row.get(0)?, row.get(1)?))))
+        .map_err(failed)?;
+    let until = if found > 0 && found >= limit { last } else { end };
+    if until <= place {
+        return Ok(false);
+    }
+    let awaited = {
+        let mut statement = tx.prepare_cached(EARLY).map_err(failed)?;
+        of_rule(rule, statement.query(params![place, until, kind.as_str()]).map_err(failed)?)?
+    };
+    for awaited in awaited {
+        wait_for(tx, rule, &awaited)?;
+    }
+    tx.prepare_cached("UPDATE due_early SET place = ?2 WHERE due = ?1")
+        .and_then(|mut update| update.execute(params![rule.name, until]))
+        .map_err(failed)?;
+    Ok(until < end)
 }
 
 /// What went out in time, or never will, is waited for no more, and neither is what people closed: they
@@ -153,13 +214,17 @@ fn of_rule(rule: &DueRule, mut rows: Rows<'_>) -> Result<Vec<Awaited>> {
     Ok(awaited)
 }
 
-/// Waits for a message, unless it went out already: nearly all have by then.
+/// Waits for a message, unless it went out already: nearly all have by then. One that was waited for
+/// already, while its event waited for its turn, is the same.
 fn wait_for(tx: &Connection, rule: &DueRule, awaited: &Awaited) -> Result<()> {
     let sql = format!(
         "INSERT INTO due_message (due, order_seq, target, kind, said, due_at)
          SELECT d.due, d.order_seq, d.target, d.kind, d.said, d.due_at
          FROM (SELECT ?1 AS due, ?2 AS order_seq, ?3 AS target, ?4 AS kind, ?5 AS said, ?6 AS due_at) AS d
-         WHERE NOT {IN_TIME}"
+         WHERE NOT {IN_TIME}
+           AND NOT EXISTS (SELECT 1 FROM due_message AS known
+                           WHERE known.said > 0 AND known.said = d.said AND known.due = d.due
+                             AND known.order_seq = d.order_seq)"
     );
     tx.prepare_cached(&sql)
         .and_then(|mut insert| {

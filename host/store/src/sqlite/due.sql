@@ -7,6 +7,12 @@ CREATE TABLE IF NOT EXISTS due_place (
   due   TEXT PRIMARY KEY,
   place INTEGER NOT NULL
 ) STRICT;
+-- The last leaf up to which a rule has looked for events that wait for their turn: of those there is no
+-- delivery yet, and their own places are not in commit order.
+CREATE TABLE IF NOT EXISTS due_early (
+  due   TEXT PRIMARY KEY,
+  place INTEGER NOT NULL
+) STRICT;
 -- What had not gone out when it was looked at. `said` is the document that the message is made of, and 0
 -- where any about the order is the one. `exception` is what people were told, once.
 CREATE TABLE IF NOT EXISTS due_message (
@@ -20,4 +26,5 @@ CREATE TABLE IF NOT EXISTS due_message (
   exception INTEGER
 ) STRICT;
 CREATE INDEX IF NOT EXISTS due_message_untold ON due_message (due_at, seq) WHERE exception IS NULL;
+CREATE INDEX IF NOT EXISTS due_message_said ON due_message (said) WHERE said > 0;
 CREATE INDEX IF NOT EXISTS due_message_told ON due_message (exception) WHERE exception IS NOT NULL;
