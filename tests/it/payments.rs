@@ -6,7 +6,7 @@ use portreeve_pipeline::rederive::Rederived;
 use portreeve_store::contract::{EventOutcome, OrderEventKind, OrderName};
 use serde_json::{Value, json};
 
-use crate::process::{accepted, confirmed, invoice, paid, released, tell, told, with_systems};
+use crate::process::{accepted, boxes, confirmed, invoice, paid, released, said, tell, told, with_systems};
 use crate::support::{Setup, TestHost, exceptions};
 
 /// Ten boxes at 18.40.
@@ -93,6 +93,21 @@ async fn what_a_payer_takes_back_is_open_again_and_told() {
     assert_eq!(host.codes().await, ["paid-too-little"]);
     told(&host, &[paid(order, "D-2", "I-1", WHOLE)]).await;
     assert_eq!((host.process_state(order).await, host.codes().await), (Some(ProcessState::Settled), Vec::new()));
+}
+
+#[tokio::test]
+async fn a_payment_that_is_too_small_stays_somebodys_when_goods_of_the_order_come_back() {
+    let host = host().await;
+    let order = invoiced(&host).await;
+    told(&host, &[paid(order, "P-1", "I-1", 10_000)]).await;
+    assert_eq!(host.codes().await, ["paid-too-little"]);
+    let line = json!({"lineNumber": "1", "sku": "FST-1007", "quantity": boxes(1)});
+    let data = json!({"returnNumber": "R-1", "orderNumber": order, "lines": [line]});
+    told(&host, &[said("return.requested", data)]).await;
+    assert_eq!(host.process_state(order).await, Some(ProcessState::Returning));
+    assert_eq!(host.codes().await, ["paid-too-little"], "84.00 of it are open as before");
+    told(&host, &[paid(order, "P-2", "I-1", 8_400)]).await;
+    assert_eq!(host.codes().await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -259,6 +274,31 @@ async fn an_820_that_differs_from_what_is_invoiced_is_a_persons_with_both_amount
         told(&host, &[paid(order, "P-2", "I-1", 1_000)]).await;
         assert_eq!((host.process_state(order).await, host.codes().await), (Some(ProcessState::Settled), Vec::new()));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_820_that_comes_after_the_money_says_so_and_one_that_waited_until_the_money_was_here_asks_nobody() {
+    let differs = advice(901, "R-1", "174.00", &["RMR*IV*I-1**174.00"]);
+    let host = advised().await;
+    let order = invoiced(&host).await;
+    told(&host, &[paid(order, "P-1", "I-1", WHOLE)]).await;
+    assert_eq!(host.process_state(order).await, Some(ProcessState::Settled));
+    hears(&host, &differs).await;
+    let open = host.exceptions().await;
+    assert_eq!(open.len(), 1, "{open:?}");
+    assert_eq!((open[0].code.as_str(), open[0].order), ("advised-otherwise", Some(order)));
+    assert!(open[0].detail.contains("and all of it is paid already: ask the payer"), "{}", open[0].detail);
+
+    // Invoice and advice wait for the goods to leave, and all counts in one step.
+    let host = advised().await;
+    let order = released(&host, "PO-1").await;
+    told(&host, &[accepted(order), invoice(order, "I-1", 10)]).await;
+    hears(&host, &differs).await;
+    assert_eq!(of_advices(&host, order).await, [EventOutcome::Early]);
+    told(&host, &[paid(order, "P-1", "I-1", WHOLE), confirmed(order, "S-1", 10)]).await;
+    assert_eq!(of_advices(&host, order).await, [EventOutcome::Applied]);
+    assert_eq!((host.process_state(order).await, host.codes().await), (Some(ProcessState::Settled), Vec::new()));
+    host.verify().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

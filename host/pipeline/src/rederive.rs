@@ -289,7 +289,12 @@ impl Pipeline {
                         then.len()
                     ));
                 }
-                let again = followed.record;
+                let mut again = followed.record;
+                // An earlier version counted less, and went on from that.
+                if let (Some(again), Some(then)) = (&mut again.progress, &record.progress) {
+                    again.as_counted_in(then);
+                    here.iter_mut().for_each(|course| course.as_counted_in(then));
+                }
                 if again != record {
                     differences.push(format!(
                         "`{}` in document {position} was {} then and is {} now, or leads elsewhere",

@@ -240,9 +240,10 @@ pub(crate) fn follow(
     if cancelled && course.progress.cancelling {
         followed.settled.push(CANCEL_REQUESTED);
     }
-    // All of the money is here, whatever its payer said of it before.
+    // All of the money is here, whatever its payer said of it before, be it that it waited until now.
     if paid && course.progress.has_advices() {
         followed.settled.push(ADVISED_OTHERWISE);
+        followed.concerns.retain(|worry| worry.concern.code != ADVISED_OTHERWISE);
     }
     followed.end(outcome)
 }
@@ -257,6 +258,11 @@ impl Course {
     pub(crate) fn at(progress: Progress) -> Self {
         let known = progress.contradiction();
         Self { version: 0, progress, known, early: BTreeMap::new(), channel: None }
+    }
+
+    /// Forgets what an earlier version of the host did not count, where its record has none of that.
+    pub(crate) fn as_counted_in(&mut self, then: &Progress) {
+        self.progress.as_counted_in(then);
     }
 
     /// The channel that the order came by, where the routes ask for that.

@@ -123,6 +123,9 @@ pub struct MoneyProgress {
     /// Settled payments.
     #[serde(with = "text")]
     pub paid_minor: i64,
+    /// What of payments was taken back, which those are less; nothing of what an earlier version counted.
+    #[serde(default, with = "text", skip_serializing_if = "is_nothing")]
+    pub taken_back_minor: i64,
     /// Refunds.
     #[serde(with = "text")]
     pub refunded_minor: i64,
@@ -202,6 +205,7 @@ impl Progress {
             invoiced_minor: 0,
             credited_minor: 0,
             paid_minor: 0,
+            taken_back_minor: 0,
             refunded_minor: 0,
             refunded_for_goods_minor: 0,
             refunding: BTreeMap::new(),

@@ -19,7 +19,7 @@ use portreeve_model::value::{text, text_option};
 use portreeve_model::{Money, ProcessState};
 use serde::{Deserialize, Serialize};
 
-use super::{Concern, MoneyProgress, Moved, Progress, Trouble, is_nothing, more};
+use super::{Concern, LineProgress, MoneyProgress, Moved, Progress, Trouble, is_nothing, more};
 
 /// The code of what people hear of an advice that differs from what was invoiced.
 pub(crate) const ADVISED_OTHERWISE: &str = "advised-otherwise";
@@ -51,11 +51,19 @@ impl InvoiceProgress {
         self.total_minor.is_some_and(of_total)
     }
 
-    /// What is still to be paid of it where payments name it and do not make it up.
-    fn short_minor(&self) -> Option<i64> {
-        let owed = self.total_minor?.saturating_sub(self.credited_minor);
-        (self.paid_minor != 0 && self.paid_minor < owed).then(|| owed.saturating_sub(self.paid_minor))
+    /// What payments that name it leave open of it; nothing of a credit memo, or of one that is not here.
+    fn open_minor(&self) -> i64 {
+        let Some(total) = self.total_minor.filter(|total| *total > 0) else { return 0 };
+        let owed = total.saturating_sub(self.credited_minor).max(0);
+        owed.saturating_sub(self.paid_minor).max(0)
     }
+}
+
+/// An invoice that payments name and do not make up.
+struct PaidInPart<'a> {
+    number: &'a str,
+    paid_minor: i64,
+    open_minor: i64,
 }
 
 impl MoneyProgress {
@@ -65,11 +73,43 @@ impl MoneyProgress {
         self.invoiced_minor.saturating_sub(self.kept_minor()).max(0)
     }
 
-    /// Whether each payment names an invoice that is here.
-    fn is_paid_by_invoice(&self) -> bool {
-        let known = self.invoices.values().filter(|invoice| invoice.total_minor.is_some());
-        let paid = known.fold(0_i64, |sum, invoice| sum.saturating_add(invoice.paid_minor));
-        paid != 0 && paid == self.paid_minor
+    /// The first invoice that payments name and do not make up, and whether what names none covers
+    /// another one in part.
+    ///
+    /// What names none (payments on account, credit memos that correct nothing, what is paid above an
+    /// invoice) is taken for the rest of those that are named first: who pays a part by name pays the
+    /// rest of it before anything else. Then it is for one invoice after the other, by their numbers.
+    fn paid_in_part(&self) -> (Option<PaidInPart<'_>>, bool) {
+        let here = self.invoices.values().filter_map(|invoice| invoice.total_minor);
+        let earlier = self.invoiced_minor.saturating_sub(here.fold(0, i64::saturating_add));
+        // Those that an earlier version counted, as one, which is the oldest.
+        let earlier = InvoiceProgress { total_minor: Some(earlier), ..InvoiceProgress::default() };
+        let mut invoices: Vec<(&str, &InvoiceProgress)> = vec![("", &earlier)];
+        invoices.extend(self.invoices.iter().map(|(number, invoice)| (number.as_str(), invoice)));
+        // Nine comes before ten.
+        invoices.sort_by_key(|(number, invoice)| (invoice.paid_minor == 0, number.len(), *number));
+        let by_name = invoices.iter().map(|(_, invoice)| invoice.open_minor()).fold(0, i64::saturating_add);
+        let open = self.invoiced_minor.saturating_sub(self.paid_minor);
+        let mut on_account = by_name.saturating_sub(open).max(0);
+        let (mut first, mut covers_a_part) = (None, false);
+        for (number, invoice) in invoices {
+            let covered = on_account.min(invoice.open_minor());
+            on_account = on_account.saturating_sub(covered);
+            let open_minor = invoice.open_minor().saturating_sub(covered);
+            if open_minor > 0 && invoice.paid_minor != 0 {
+                let paid_minor = invoice.paid_minor.saturating_add(covered);
+                first = first.or(Some(PaidInPart { number, paid_minor, open_minor }));
+            } else if open_minor > 0 {
+                covers_a_part |= covered > 0;
+            }
+        }
+        (first, covers_a_part)
+    }
+
+    /// Whether what is open had been paid, and was taken back.
+    fn is_taken_back(&self) -> bool {
+        let before = self.paid_minor.saturating_add(self.taken_back_minor);
+        self.paid_minor <= 0 || (self.taken_back_minor > 0 && before >= self.invoiced_minor)
     }
 }
 
@@ -85,8 +125,10 @@ impl Progress {
         Ok(())
     }
 
-    /// Keeps which invoice a payment is for, where it says so.
+    /// Keeps which invoice a payment is for, where it says so, and what is taken back.
     pub(super) fn pays(&mut self, settlement: &Settlement, amount: i64) -> Result<(), Trouble> {
+        let taken_back = amount.min(0).saturating_neg();
+        self.money.taken_back_minor = more(self.money.taken_back_minor, taken_back)?;
         let Some(number) = &settlement.invoice_number else { return Ok(()) };
         let invoice = self.money.invoices.entry(number.clone()).or_default();
         invoice.paid_minor = more(invoice.paid_minor, amount)?;
@@ -107,9 +149,20 @@ impl Progress {
         Ok(numbers.into_iter().filter_map(|number| self.advised_otherwise(number, advice)).collect())
     }
 
-    /// Whether payers said of any of it for what they pay.
+    /// Whether payers said of any of it for what they pay, be it that they pay nothing.
     pub(crate) fn has_advices(&self) -> bool {
-        self.money.invoices.values().any(|invoice| invoice.advised_minor != 0)
+        !self.numbers("remittance.received").is_empty()
+    }
+
+    /// Forgets what an earlier version of the host did not count, where its record has none of that: who
+    /// follows an order again goes on as it did.
+    pub(crate) fn as_counted_in(&mut self, then: &Self) {
+        if then.money.invoices.is_empty() {
+            self.money.invoices.clear();
+        }
+        if then.money.taken_back_minor == 0 {
+            self.money.taken_back_minor = 0;
+        }
     }
 
     /// An invoice of which something else is advised than it asks for, or something is taken off.
@@ -126,6 +179,12 @@ impl Progress {
             return None;
         }
         let shown = |minor| Money { minor, currency: self.money.currency }.to_string();
+        // The bank may be faster than the advice.
+        let what_to_do = if self.state == ProcessState::Settled {
+            ", and all of it is paid already: ask the payer what the advice is of"
+        } else {
+            ": agree with the payer on the difference, or credit it; the money itself is compared when it comes"
+        };
         let credited = match invoice.credited_minor {
             0 => String::new(),
             credited => format!(" and of which credit memos took {}", shown(credited)),
@@ -138,20 +197,22 @@ impl Progress {
                 advice.reference,
                 taken_off.unwrap_or_default()
             ),
-            expected: format!(
-                "{}, which is invoiced{credited}: agree with the payer on the difference, or credit it; the money itself is compared when it comes",
-                shown(invoice.total_minor?)
-            ),
+            expected: format!("{}, which is invoiced{credited}{what_to_do}", shown(invoice.total_minor?)),
         })
     }
 
     /// A payment that is too small: of an invoice that it names or, once all that left is invoiced,
-    /// of the order. What was refunded is no payment that is missing.
+    /// of the order. What was refunded is no payment that is missing. Goods that come back change
+    /// nothing of it: what they are worth is credited, and the rest is owed as before.
     pub(in crate::process) fn paid_short(&self) -> Option<Concern> {
         let MoneyProgress { currency, invoiced_minor, paid_minor, .. } = self.money;
-        let states = [ProcessState::PartShipped, ProcessState::Shipped, ProcessState::Invoiced];
         let is_paid = !self.numbers("payment.settled").is_empty();
-        if !states.contains(&self.state) || !is_paid || paid_minor >= invoiced_minor {
+        let all_left = match self.state {
+            ProcessState::PartShipped | ProcessState::Shipped => false,
+            ProcessState::Invoiced | ProcessState::Returning | ProcessState::Returned | ProcessState::Credited => true,
+            _ => return None,
+        };
+        if !is_paid || paid_minor >= invoiced_minor {
             return None;
         }
         let shown = |minor| Money { minor, currency }.to_string();
@@ -163,11 +224,12 @@ impl Progress {
                 shown(paid.saturating_add(open))
             ),
         };
-        let short = self.money.invoices.iter().find_map(|(number, invoice)| {
-            Some(concern(&format!("invoice `{number}`"), invoice.paid_minor, invoice.short_minor()?))
-        });
-        let of_order = (self.state == ProcessState::Invoiced && !self.money.is_paid_by_invoice())
-            .then(|| concern("the order", paid_minor, invoiced_minor.saturating_sub(paid_minor)));
-        short.or(of_order)
+        let (short, covers_a_part) = self.money.paid_in_part();
+        if let Some(PaidInPart { number, paid_minor, open_minor }) = short {
+            return Some(concern(&format!("invoice `{number}`"), paid_minor, open_minor));
+        }
+        let is_invoiced = all_left && self.lines.values().all(LineProgress::is_invoiced);
+        let of_order = is_invoiced && (covers_a_part || self.money.is_taken_back());
+        of_order.then(|| concern("the order", paid_minor, invoiced_minor.saturating_sub(paid_minor)))
     }
 }

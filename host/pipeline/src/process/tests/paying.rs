@@ -80,6 +80,100 @@ fn an_invoice_that_is_paid_is_no_payment_too_small_for_the_next_one() {
 }
 
 #[test]
+fn a_payment_that_is_too_small_stays_somebodys_while_goods_come_back_and_after_they_are_credited() {
+    let mut said = with(&[paid("P-1", Some("I-1"), 1_000), Event::ReturnRequested(goods("R-1", [1, 0]))]);
+    let short = "10.00 USD paid of invoice `I-1` and 4.00 USD open";
+    assert_eq!((found(&said).as_deref(), state(&said)), (Some(short), ProcessState::Returning));
+    said.push(Event::ReturnReceived(goods("R-1", [1, 0])));
+    assert_eq!((found(&said).as_deref(), state(&said)), (Some(short), ProcessState::Returned));
+    said.push(memo("M-1", "I-1", [1, 0], -100));
+    let less_short = "10.00 USD paid of invoice `I-1` and 3.00 USD open";
+    assert_eq!((found(&said).as_deref(), state(&said)), (Some(less_short), ProcessState::Credited));
+    said.push(paid("P-2", Some("I-1"), 300));
+    assert_eq!((found(&said), state(&said)), (None, ProcessState::Credited));
+
+    let on_account = with(&[paid("P-1", None, 1_000), Event::ReturnRequested(goods("R-1", [1, 0]))]);
+    assert_eq!(found(&on_account).unwrap(), "10.00 USD paid of the order and 4.00 USD open");
+}
+
+/// What is found where the first part of the order is invoiced with 5.00, these things are said
+/// then, and the rest of it is invoiced with 9.00.
+fn found_of_two(more: &[Event]) -> Option<String> {
+    let first = [accepted(), confirmed("S-1", [5, 0]), invoice("I-1", [5, 0], 500)];
+    let second = [confirmed("S-2", [5, 4]), invoice("I-2", [5, 4], 900)];
+    let said = [first.as_slice(), more, second.as_slice()].concat();
+    assert_eq!(state(&said), ProcessState::Invoiced);
+    found(&said)
+}
+
+#[test]
+fn what_names_no_invoice_is_for_one_after_the_other_and_an_invoice_of_which_nothing_is_paid_is_not_told() {
+    assert_eq!(found_of_two(&[paid("P-1", None, 500)]), None, "the first is paid, and of the second nothing");
+    let rest_on_account = [paid("P-1", Some("I-1"), 400), paid("P-2", None, 100)];
+    assert_eq!(found_of_two(&rest_on_account), None);
+    // A credit memo that does not say what it corrects.
+    let rest_credited = [paid("P-1", Some("I-1"), 400), invoice("M-1", [0, 0], -100)];
+    assert_eq!(found_of_two(&rest_credited), None);
+
+    let into_the_second = Some("5.01 USD paid of the order and 8.99 USD open".to_owned());
+    assert_eq!(found_of_two(&[paid("P-1", None, 501)]), into_the_second);
+    assert_eq!(found_of_two(&[paid("P-1", Some("I-1"), 501)]), into_the_second);
+    let not_the_first = Some("4.99 USD paid of the order and 9.01 USD open".to_owned());
+    assert_eq!(found_of_two(&[paid("P-1", None, 499)]), not_the_first);
+    // What is paid by name in part is paid first.
+    let by_name = [paid("P-1", Some("I-2"), 800), paid("P-2", None, 50)];
+    assert_eq!(found_of_two(&by_name).unwrap(), "8.50 USD paid of invoice `I-2` and 0.50 USD open");
+}
+
+#[test]
+fn what_is_taken_back_of_several_invoices_is_told_and_what_was_paid_again_is_not() {
+    let mut said = vec![accepted(), confirmed("S-1", [5, 0]), invoice("I-1", [5, 0], 500)];
+    said.extend([confirmed("S-2", [5, 4]), invoice("I-2", [5, 4], 900)]);
+    let then = |more: &[Event]| found(&[said.as_slice(), more].concat());
+    let on_account = [paid("P-1", None, 1_400), paid("D-1", None, -900)];
+    assert_eq!(then(&on_account).unwrap(), "5.00 USD paid of the order and 9.00 USD open");
+    let by_name = [paid("P-1", Some("I-1"), 500), paid("P-2", Some("I-2"), 900), paid("D-1", Some("I-1"), -500)];
+    assert_eq!(then(&by_name).unwrap(), "9.00 USD paid of the order and 5.00 USD open");
+    let again = [paid("P-1", None, 500), paid("D-1", None, -500), paid("P-2", None, 500)];
+    assert_eq!(found_of_two(&again), None);
+}
+
+proptest! {
+    #[test]
+    fn only_an_invoice_that_is_paid_in_part_is_told_whatever_is_paid_whole_by_name_or_on_account(
+        invoices in proptest::collection::vec((2..900_i64, any::<bool>()), 1..6),
+        whole in 0..6_usize,
+        part in 0..900_i64,
+        keys in proptest::collection::vec(any::<u32>(), 11),
+    ) {
+        let (mut events, mut on_account) = (Vec::new(), Vec::new());
+        for (index, (total, is_named)) in invoices.iter().enumerate() {
+            let number = format!("I-{}", index + 1);
+            let counts = if index == 0 { [10, 4] } else { [0, 0] };
+            events.push(invoice(&number, counts, *total));
+            if *is_named {
+                events.push(paid(&format!("P-{number}"), Some(&number), *total));
+            } else {
+                on_account.push(*total);
+            }
+        }
+        // So many of those that nobody names, and a part of the next one.
+        let part = on_account.get(whole).map_or(0, |next| part % next);
+        let amount = on_account.iter().take(whole).sum::<i64>() + part;
+        if amount > 0 {
+            events.push(paid("P-0", None, amount));
+        }
+        prop_assert!(events.len() <= keys.len());
+        let mut said: Vec<(u32, Event)> = keys.into_iter().zip(events).collect();
+        said.sort_by_key(|(key, _)| *key);
+        let shipped = [accepted(), confirmed("S-1", [10, 4])].into_iter();
+        let said: Vec<Event> = shipped.chain(said.into_iter().map(|(_, event)| event)).collect();
+        let told = found(&said);
+        prop_assert_eq!(told.is_some(), part > 0, "{:?}", told);
+    }
+}
+
+#[test]
 fn where_parts_are_agreed_nobody_is_told_of_one_and_the_word_has_to_be_one_that_is_there() {
     let short = with(&[paid("P-1", Some("I-1"), 1_000)]);
     let too_much = with(&[paid("P-1", Some("I-1"), 1_500)]);
@@ -104,6 +198,21 @@ fn invoices_that_an_earlier_version_counted_are_paid_on_account() {
     let process = Process::standard().unwrap();
     let Step::Applied { after, .. } = apply(&process, &before, &paid("P-1", Some("I-1"), 1_000)) else { panic!() };
     assert_eq!(process.contradiction(&after).unwrap().found, "10.00 USD paid of the order and 4.00 USD open");
+}
+
+#[test]
+fn who_follows_an_order_again_that_an_earlier_version_followed_counts_as_that_did() {
+    let said = with(&[paid("P-1", Some("I-1"), 1_400), paid("D-1", Some("I-1"), -1_400)]);
+    let now = after(&said).0;
+    let mut then = now.clone();
+    then.money.invoices.clear();
+    then.money.taken_back_minor = 0;
+    let mut again = now.clone();
+    again.as_counted_in(&then);
+    assert!(again == then && again != now);
+    let mut again = now.clone();
+    again.as_counted_in(&now);
+    assert_eq!(again, now, "nothing is left out of what this version counted");
 }
 
 // --- advices ---
@@ -195,6 +304,31 @@ fn an_advice_of_something_else_than_is_invoiced_is_told_with_both_amounts() {
         advice.lines[0].paid.currency = Currency::parse("EUR").unwrap();
     }
     assert_eq!(code(&then(&invoiced, &in_euro)), "other-currency");
+}
+
+#[test]
+fn an_advice_that_nothing_is_paid_is_one_and_one_after_the_money_says_that_it_is_here() {
+    let invoiced = shipped_and_invoiced();
+    let nothing = advice("R-1", vec![line("I-1", 0, Some(-1_400))]);
+    assert_eq!(
+        advised(&invoiced, &nothing),
+        ["0.00 USD of invoice `I-1` advised by `R-1`, with an adjustment of -14.00 USD (59)"]
+    );
+    assert!(!after(&invoiced).0.has_advices());
+    assert!(after(&[invoiced.as_slice(), &[nothing]].concat()).0.has_advices());
+
+    let expected = |before: &[Event]| {
+        let Step::Applied { mut concerns, .. } = then(before, &advice("R-1", vec![line("I-1", 1_300, None)])) else {
+            panic!("it does not count")
+        };
+        concerns.remove(0).expected
+    };
+    assert!(expected(&invoiced).ends_with("the money itself is compared when it comes"));
+    let settled = with(&[paid("P-1", Some("I-1"), 1_400)]);
+    assert_eq!(
+        expected(&settled),
+        "14.00 USD, which is invoiced, and all of it is paid already: ask the payer what the advice is of"
+    );
 }
 
 #[test]
