@@ -132,7 +132,14 @@ fn deadline_minutes_default() -> u32 {
 /// itself, and what is about no order has nowhere to wait for its turn.
 #[must_use]
 pub fn told() -> Vec<&'static str> {
-    [vec![ORDER_CREATED, OrderEventKind::CancelRequested.as_str()], process::said_by_systems()].concat()
+    let by_systems = process::said_by_systems().into_iter().filter(|event| !is_confided(event));
+    [ORDER_CREATED, OrderEventKind::CancelRequested.as_str()].into_iter().chain(by_systems).collect()
+}
+
+/// Whether it is for whoever looks after receivables alone: what a payer says that it will pay and
+/// takes off moves nothing, and is nothing that goes outside by "everything".
+fn is_confided(event: &str) -> bool {
+    event == OrderEventKind::RemittanceReceived.as_str()
 }
 
 impl Subscriber {
@@ -185,7 +192,7 @@ impl Subscriber {
     fn hears(&self, event: &str, channel: Option<&ChannelId>, is_test: bool) -> bool {
         let named = channel.is_some_and(|channel| self.channels.contains(channel));
         let of_channel = named || (self.channels.is_empty() && !is_test);
-        of_channel && (self.events.is_empty() || self.events.contains(event))
+        of_channel && !is_confided(event) && (self.events.is_empty() || self.events.contains(event))
     }
 
     /// What is wrong with it beyond its grammar.
@@ -373,6 +380,14 @@ mod tests {
         assert_eq!(hear(&routes, "order.created", "shop"), ["all", "created"]);
         assert_eq!(hear(&routes, "shipment.confirmed", "trial"), ["all", "trial"]);
         assert!(routes.hears_by_channel());
+    }
+
+    #[test]
+    fn what_a_payer_advises_is_told_to_nobody_who_hears_everything() {
+        let routes = routes(false, &[("all", "")]);
+        assert_eq!(hear(&routes, "payment.settled", "shop"), ["all"]);
+        assert_eq!(hear(&routes, "remittance.received", "shop"), Vec::<String>::new());
+        assert!(told().contains(&"payment.settled") && !told().contains(&"remittance.received"));
     }
 
     #[test]

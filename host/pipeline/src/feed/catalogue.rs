@@ -228,6 +228,13 @@ mod tests {
         assert!(EVENTS.iter().all(|(_, meaning)| meaning.ends_with('.') && !meaning.contains('\n')));
     }
 
+    #[test]
+    fn a_payers_advice_is_one_that_nobody_can_subscribe_to() {
+        let routes = Routes::default();
+        let is_told = |event: &str| routes.catalogue().into_iter().find(|entry| entry.event == event).unwrap().is_told;
+        assert!(is_told("payment.settled") && !is_told("remittance.received"));
+    }
+
     /// Who gets what because of an event: target, kind and channels.
     fn gets(routes: &Routes, event: &str) -> Vec<(String, String, Vec<String>)> {
         let entry = routes.catalogue().into_iter().find(|entry| entry.event == event).unwrap();
