@@ -352,3 +352,17 @@ async fn an_820_that_two_orders_may_be_meant_by_or_that_its_channel_may_not_say_
     let name = OrderName::Invoice { number: "I-1".to_owned() };
     assert_eq!(host.store.orders_named(vec![name]).await.unwrap(), vec![Vec::<OrderId>::new()]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_may_advise_is_refused_with_a_process_in_which_no_advice_would_count() {
+    let standard = include_str!("../../host/pipeline/src/process/standard.toml");
+    let (before, after) = standard.split_once("[[transition]]\nevent = \"remittance.received\"").unwrap();
+    let (_, after) = after.split_once("[[transition]]").unwrap();
+    let without = format!("{before}[[transition]]{after}");
+    let setup = with_advices("says = [\"remittance.received\"]\n").append("process.toml", &without);
+    let refused = format!("{:#}", setup.try_start().await.err().unwrap());
+    let words = "channel `edi` may say `remittance.received`, and the process has no transition for it";
+    assert!(refused.contains(words), "{refused}");
+    // Where none may say so, none is needed.
+    with_advices("").append("process.toml", &without).start().await;
+}

@@ -774,6 +774,24 @@ impl Routes {
         problems
     }
 
+    /// Channels that may say what payers advise, where the process has no transition for it, as one that was
+    /// written before there were any: each advice would be a person's.
+    #[must_use]
+    pub fn advices_out_of(&self, process: &Process) -> Vec<String> {
+        let advised = OrderEventKind::RemittanceReceived.as_str();
+        if !process.around(advised).0.is_empty() {
+            return Vec::new();
+        }
+        let channels = self.channels.iter().filter(|channel| channel.says.iter().any(|says| says == advised));
+        let problem = |channel: &Channel| {
+            format!(
+                "channel `{}` may say `{advised}`, and the process has no transition for it, so that none would count; add the one of the standard process, or take it out of `says`",
+                channel.id
+            )
+        };
+        channels.map(problem).collect()
+    }
+
     /// States in which the host decides on a refund, or may be when it says so, and in which the
     /// process lets none be issued: the money would be neither sent nor anybody's to see to.
     #[must_use]

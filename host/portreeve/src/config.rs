@@ -535,6 +535,9 @@ impl Files {
         ];
         problems.extend(process.iter().flat_map(|process| routes.effects_out_of(process)));
         problems.extend(process.iter().flat_map(|process| routes.refunds_out_of(process)));
+        // One that is active already goes on, and people hear of each.
+        let of_new = process.iter().filter(|_| new_at.is_some());
+        problems.extend(of_new.flat_map(|process| routes.advices_out_of(process)));
         for errors in errors.into_iter().flatten() {
             problems.extend(errors.errors().iter().map(ToString::to_string));
         }
