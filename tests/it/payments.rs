@@ -332,6 +332,30 @@ async fn an_820_of_an_invoice_that_nobody_has_is_a_persons_as_a_whole_until_it_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_820_counts_for_none_of_its_orders_where_an_invoice_that_is_decided_with_it_counts_for_nothing() {
+    for batch in [1, 64] {
+        let host = advised().await;
+        let order = invoiced(&host).await;
+        let other = released(&host, "PO-2").await;
+        told(&host, &[accepted(other), confirmed(other, "S-1", 10)]).await;
+        // Eleven boxes of ten.
+        tell(&host, &invoice(other, "I-2", 11)).await;
+        let both = ["RMR*IV*I-1**184.00", "RMR*IV*I-2**184.00"];
+        host.send_edi(&advice(901, "R-1", "368.00", &both)).await.unwrap();
+        for _ in 0..2 {
+            host.decide_in_batches(batch).await;
+        }
+        let mut codes = host.codes().await;
+        codes.sort();
+        assert_eq!(codes, ["more-than-left", "unknown-invoice"], "in batches of {batch}");
+        for order in [order, other] {
+            assert!(of_advices(&host, order).await.is_empty(), "nothing of it counts in batches of {batch}");
+        }
+        host.verify().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_820_that_two_orders_may_be_meant_by_or_that_its_channel_may_not_say_moves_nothing() {
     let host = advised().await;
     let order = invoiced(&host).await;

@@ -235,7 +235,7 @@ impl Pipeline {
     /// One batch, through all of its stages after reading.
     async fn judge_batch(self: &Arc<Self>, batch: Batch) -> Result<Judged, DecideError> {
         let Batch { positions, mut mapped, tables, active, now, .. } = batch;
-        self.find_named(&mut mapped).await?;
+        let waiting = self.find_named(&mut mapped).await?;
         self.find_acknowledged(&mut mapped).await?;
         self.find_unchanged(&mut mapped, &tables).await?;
         let mut left = positions.clone();
@@ -247,10 +247,12 @@ impl Pipeline {
         standings.rechecks = self.rechecks(&mapped, &standings, &tables).await?;
         for mapped in mapped {
             let Some(mapped) = self.in_turn(mapped, &subjects, &standings, now) else { continue };
-            let subject = subjects.of_document(mapped.document.position());
-            if standings.makes_what(&mapped) || subject.is_some_and(|order| postponed.contains(&order)) {
+            let position = mapped.document.position();
+            let subject = subjects.of_document(position);
+            let has_to_wait = standings.makes_what(&mapped) || waiting.contains(&position);
+            if has_to_wait || subject.is_some_and(|order| postponed.contains(&order)) {
                 // It is nobody's fault: the next batch has it, and what is said of the order after it.
-                left.remove(&mapped.document.position());
+                left.remove(&position);
                 postponed.extend(subject);
                 continue;
             }

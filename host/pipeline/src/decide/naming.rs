@@ -4,12 +4,13 @@
 //! Names are looked up in the store and among the orders of the batch that come before, so
 //! that the cut of batches decides nothing. A name that nobody has or that two orders have
 //! is a person's: nothing is guessed about whose money or goods it is. A payer names invoices,
-//! which may be of several orders (`advised`).
+//! which may be of several orders (`advised`). Whether an invoice of the batch counts is known when
+//! it is committed, so what a payer says of one waits for the next batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portreeve_model::OrderId;
-use portreeve_store::contract::OrderName;
+use portreeve_store::contract::{DocumentPosition, OrderName};
 
 use super::DecideError;
 use super::reading::{Mapped, Reading, for_a_person};
@@ -18,11 +19,12 @@ use crate::Pipeline;
 use crate::process::Concern;
 
 impl Pipeline {
-    /// Finds the orders that are named otherwise.
-    pub(super) async fn find_named(&self, mapped: &mut [Mapped]) -> Result<(), DecideError> {
+    /// Finds the orders that are named otherwise. Gives the documents that name invoices of this batch.
+    pub(super) async fn find_named(&self, mapped: &mut [Mapped]) -> Result<BTreeSet<DocumentPosition>, DecideError> {
+        let (mut of_batch, mut waiting) = (BTreeSet::new(), BTreeSet::new());
         let names: Vec<OrderName> = mapped.iter().flat_map(Mapped::names).cloned().collect();
         if names.is_empty() {
-            return Ok(());
+            return Ok(waiting);
         }
         let found = self.store.orders_named(names.clone()).await?;
         let mut known: BTreeMap<OrderName, Vec<OrderId>> = names.into_iter().zip(found).collect();
@@ -35,15 +37,19 @@ impl Pipeline {
                     known.push(id);
                 }
             }
+            if mapped.names().iter().any(|name| of_batch.contains(name)) {
+                waiting.insert(mapped.document.position());
+            }
             self.name(mapped, &known);
             if let Ok(Reading::Later(later)) = &mapped.outcome
                 && let Some((name, order)) = later.invoice()
                 && let Some(known) = known.get_mut(&name).filter(|known| !known.contains(&order))
             {
                 known.push(order);
+                of_batch.insert(name);
             }
         }
-        Ok(())
+        Ok(waiting)
     }
 
     fn name(&self, mapped: &mut Mapped, known: &BTreeMap<OrderName, Vec<OrderId>>) {
