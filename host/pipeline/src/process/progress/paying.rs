@@ -1,10 +1,11 @@
 //! What is paid and advised of each invoice, and what is wrong with a payment that is too small.
 //!
-//! A payment that names an invoice is for that one; any other is on account of the whole order. An
-//! order may be paid in parts, so one that is too small closes nothing: the order stays where it is
-//! and shows what is open. Whether people hear of it is the process's to say (`part_payments`):
-//! where parts are not agreed, whoever looks after receivables asks the payer at once, while he
-//! still knows why. Nothing is written off, however little it is.
+//! A payment that names an invoice is for that one; any other is on account, and covers one invoice
+//! after the other, as credit memos do that correct nothing. An order may be paid in parts, so one that
+//! is too small closes nothing: the order stays where it is and shows what is open. Whether people hear
+//! of it is the process's to say (`part_payments`): where parts are not agreed, whoever looks after
+//! receivables asks the payer at once, while he still knows why. Nothing is written off, however little
+//! it is.
 //!
 //! An advice moves no money. It is compared with what was invoiced, and people hear where it differs,
 //! which is before the money comes: then there is still time to agree on a deduction.
