@@ -12,7 +12,9 @@ use portreeve::standins::{Erp, Mischief, Wms};
 use portreeve_model::document::{Message, Receipt};
 use portreeve_model::event::{OrderChange, OrderTotals};
 use portreeve_model::value::{Customer, Decimal, Quantity, UnitPrice};
-use portreeve_model::{Currency, Event, ExceptionAction, Failure, Order, OrderLine, ProcessState};
+use portreeve_model::{Currency, Event, ExceptionAction, ExceptionKind, Failure, Order, OrderLine, ProcessState};
+use portreeve_pipeline::Clock;
+use portreeve_pipeline::replay::{LeftOut, ReplayWanted};
 use serde_json::{Value, json};
 
 use crate::agreed::{answer, ask_for, with_changes};
@@ -161,14 +163,10 @@ async fn where_an_order_is_too_far_for_it_people_hear_that_nothing_was_sent() {
     host.verify().await.unwrap();
 }
 
-#[tokio::test]
-async fn what_the_erp_cannot_carry_out_is_a_persons_and_nothing_of_it_is_changed() {
-    let host = changing(Mischief::default()).start().await;
-    let order = accepted(&host, "PO-1").await;
-    // Somebody posted a part of it at the ERP, of which nobody here has heard.
-    let document = order.to_string().replace('-', "");
+/// Somebody posts eight of the first line at the ERP, of which nobody here hears.
+async fn post_at_the_erp(host: &TestHost, document: &str) {
     let at = Clerk::at(&host.erp);
-    let sales_order = at.order(&document).await;
+    let sales_order = at.order(document).await;
     for (place, quantity) in [(1, 8), (2, 0)] {
         let line = sales_order["salesOrderLines"][place]["id"].as_str().unwrap();
         let path = format!("/salesOrderLines({line})");
@@ -176,6 +174,13 @@ async fn what_the_erp_cannot_carry_out_is_a_persons_and_nothing_of_it_is_changed
     }
     let post = format!("/salesOrders({})/Microsoft.NAV.shipAndInvoice", sales_order["id"].as_str().unwrap());
     assert_eq!(at.ask(Method::POST, &post, "").await.0, 204);
+}
+
+#[tokio::test]
+async fn what_the_erp_cannot_carry_out_is_a_persons_and_nothing_of_it_is_changed() {
+    let host = changing(Mischief::default()).start().await;
+    let order = accepted(&host, "PO-1").await;
+    post_at_the_erp(&host, &order.to_string().replace('-', "")).await;
 
     ask_for(&host, 1, otherwise("PO-1")).await;
     answer(&host, order, ExceptionAction::AcceptChange).await.unwrap();
@@ -185,6 +190,56 @@ async fn what_the_erp_cannot_carry_out_is_a_persons_and_nothing_of_it_is_changed
     assert_eq!(letters.len(), 1);
     let detail = &letters[0].detail;
     assert!(detail.contains("found a change to 7; expected at least 8, which the ERP has shipped"), "{detail}");
+}
+
+/// Nine boxes of the first line, and the second as it was.
+fn nine(number: &str) -> PurchaseOrder {
+    PurchaseOrder::clean(number).with_lines(&[("FST-1007", 9, "BX", "18.40"), ("FST-1014", 4, "BX", "12.95")])
+}
+
+#[tokio::test]
+async fn of_accepted_changes_of_an_order_only_the_last_one_is_sent_again() {
+    let host = changing(Mischief::default()).start().await;
+    let order = accepted(&host, "PO-1").await;
+    let since = host.clock.now();
+    for (sequence, wanted) in [(1, otherwise("PO-1")), (2, nine("PO-1"))] {
+        ask_for(&host, sequence, wanted).await;
+        answer(&host, order, ExceptionAction::AcceptChange).await.unwrap();
+        host.come_to_rest().await;
+        host.clock.advance_to(host.clock.now().plus_ms(1));
+    }
+    assert_eq!(changes(&host, "PO-1").await, ["delivered", "delivered"]);
+    let until = host.clock.now();
+    let all =
+        ReplayWanted { target: "erp", channel: None, kind: Some(CHANGE), since, until, shipped: false, most: 100 };
+    let plan = host.host.pipeline.show_replay(all).await.unwrap();
+    let left_out: Vec<LeftOut> = plan.left_out.iter().map(|(_, why)| *why).collect();
+    assert_eq!((plan.deliveries.len(), left_out), (1, vec![LeftOut::Overtaken]));
+    // A time that has the first alone sends nothing.
+    let first = ReplayWanted { until: plan.deliveries[0].taken_at, ..all };
+    let plan = host.host.pipeline.show_replay(first).await.unwrap();
+    assert_eq!((plan.deliveries.len(), plan.left_out_count), (0, 1));
+}
+
+#[tokio::test]
+async fn a_change_that_was_given_up_is_not_tried_again_after_a_later_one_arrived() {
+    let receipt = "receipt = \"order.accepted\"";
+    let skips = format!("{receipt}\nafter_dead = \"skip\"");
+    let host = changing(Mischief::default()).replace("portreeve.toml", receipt, &skips).start().await;
+    let order = accepted(&host, "PO-1").await;
+    post_at_the_erp(&host, &order.to_string().replace('-', "")).await;
+    for (sequence, wanted) in [(1, otherwise("PO-1")), (2, nine("PO-1"))] {
+        ask_for(&host, sequence, wanted).await;
+        answer(&host, order, ExceptionAction::AcceptChange).await.unwrap();
+        host.come_to_rest().await;
+    }
+    assert_eq!(changes(&host, "PO-1").await, ["dead", "delivered"], "less than was shipped, and more");
+    let letter = exceptions::about(&host, order, ExceptionKind::Delivery).await.unwrap();
+    let refused = exceptions::decide(&host, &host.ops().await, letter, ExceptionAction::Retry).await;
+    let told = refused.unwrap_err().to_string();
+    assert!(told.contains("people accepted a later change of the order"), "{told}");
+    exceptions::decide(&host, &host.ops().await, letter, ExceptionAction::Abandon).await.unwrap();
+    assert_eq!(changes(&host, "PO-1").await, ["abandoned", "delivered"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -100,7 +100,7 @@ pub struct LeftOutDelivery {
     /// Which.
     pub delivery: ReplayDelivery,
     /// Stable code of why not: `erased`, `cancelled`, `not-released`, `goods-left`, `refund`,
-    /// `blocked`, `rejected` or `replays-spent`.
+    /// `blocked`, `overtaken`, `rejected` or `replays-spent`.
     pub code: String,
     /// One sentence.
     pub why: String,

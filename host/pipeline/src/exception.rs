@@ -19,6 +19,7 @@ mod agreed;
 mod due;
 
 mod letters;
+mod overtaken;
 
 mod paused;
 
@@ -355,6 +356,7 @@ impl Pipeline {
         // Check: it could be carried out.
         self.is_possible(&shown, &decision)?;
         self.can_be_agreed(&shown, decision.action).await?;
+        self.is_not_overtaken(&shown, decision.action).await?;
         if needed.0 == 0 {
             let by = Deciders { who: who.name().as_str(), proposal: None, at: self.clock.now() };
             return self.carry_out(&shown, &decision, &act, by).await;
@@ -428,6 +430,7 @@ impl Pipeline {
         if missing == 0 {
             self.is_possible(shown, decision)?;
             self.can_be_agreed(shown, decision.action).await?;
+            self.is_not_overtaken(shown, decision.action).await?;
             return self.carry_out(shown, decision, act, by).await;
         }
         let proposal = open.digest;

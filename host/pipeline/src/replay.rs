@@ -22,6 +22,8 @@
 //!   Whoever replays to a system that only writes down says so ([`ReplayWanted::shipped`]).
 //! - *Blocks.* What gave an order to a target with a block, or undid it there, is left out: nothing
 //!   would clear or undo it a second time.
+//! - *An older change over a newer one.* Of changes that people accepted, each says how the whole order is
+//!   to be. All but the last one of an order are left out; who only hears of them gets them all.
 //! - *Money.* Refunds are left out: somebody looks into the processor's books, and pays by hand.
 //! - *More than was meant.* Whoever decides says how many at most, and names a digest of exactly
 //!   those that were shown; each is compared once more in the transaction.
@@ -87,6 +89,8 @@ pub enum LeftOut {
     Refund,
     /// It gave an order to its target with a block, or undid it there.
     Blocked,
+    /// It tells a change that people accepted, and they accepted a later one since.
+    Overtaken,
     /// Its receiver could not use it.
     Rejected,
     /// People had it sent again too often.
@@ -104,6 +108,7 @@ impl LeftOut {
             Self::GoodsLeft => "goods-left",
             Self::Refund => "refund",
             Self::Blocked => "blocked",
+            Self::Overtaken => "overtaken",
             Self::Rejected => "rejected",
             Self::ReplaysSpent => "replays-spent",
         }
@@ -122,6 +127,9 @@ impl LeftOut {
             Self::Refund => "it pays money back; look into the processor's books, and pay by hand what is missing",
             Self::Blocked => {
                 "it gave the order to its target with a block, or undid it there, and the order may have gone on since; see what the target has of it, and enter what is missing by hand"
+            }
+            Self::Overtaken => {
+                "people accepted a later change of its order, and this one would take the place of that; the last one has all of the order, and goes where it was taken in the time that is asked for"
             }
             Self::Rejected => {
                 "its receiver rejected it, and got a right one by hand or by none; see the exception of its order"
@@ -350,6 +358,9 @@ impl Pipeline {
         if self.is_of_a_block(delivery) {
             return Some(LeftOut::Blocked);
         }
+        if delivery.overtaken && !self.routes.target(&delivery.target).is_some_and(Target::is_subscriber) {
+            return Some(LeftOut::Overtaken);
+        }
         if delivery.rejected {
             return Some(LeftOut::Rejected);
         }
@@ -495,6 +506,7 @@ mod tests {
             process: None,
             readable: true,
             rejected: false,
+            overtaken: false,
         }
     }
 

@@ -853,6 +853,8 @@ pub struct DeadLetter {
     pub replays: u32,
     /// Whether later deliveries of the order wait for it.
     pub blocks: bool,
+    /// Whether it tells a change that was agreed on, and a later one of its order was agreed on since.
+    pub overtaken: bool,
     /// Stable code of why.
     pub code: String,
     /// One sentence.

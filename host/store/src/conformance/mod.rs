@@ -270,6 +270,7 @@ macro_rules! suite {
                 dead_letters_of_one_target_and_code_are_paged_without_the_others,
                 what_people_correct_in_a_delivery_is_with_it_from_then_on, nothing_is_corrected_without_words;
             replay: what_a_target_took_in_a_time_is_found_with_all_that_it_is_judged_by,
+                a_change_is_overtaken_where_a_later_one_of_its_order_counts,
                 what_was_taken_is_due_again_under_its_own_name_and_asked_about_first,
                 what_is_not_as_it_was_shown_lets_none_of_them_go,
                 a_replay_is_known_by_what_was_shown_and_happens_once,

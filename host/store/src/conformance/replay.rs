@@ -5,13 +5,15 @@ use std::sync::Arc;
 use portreeve_model::{ChannelId, Digest};
 use portreeve_record::Leaf;
 
+use super::effect::said;
 use super::fixture::{
-    ALL, NOW, applied, ask_to_cancel, channel, claim, leaf, lease, leaves, observe, order_id, release, retry, sealed,
+    ALL, NOW, about_order, applied, ask_to_cancel, channel, claim, commit, dead, event_in, input, keep, leaf, lease,
+    leaves, next, observe, order_id, release, retry, sealed,
 };
 use super::{Harm, Maker, interchange};
 use crate::contract::{
-    Content, Delivered, DeliveredWanted, InterchangeAnswer, NewReplay, OrderState, OutboxId, REPLAYS_MAX, ReplayPart,
-    Settlement, Store, StoreError,
+    Content, Delivered, DeliveredWanted, InterchangeAnswer, NewReplay, OrderEventKind, OrderState, OutboxId,
+    REPLAYS_MAX, ReplayPart, Settlement, Store, StoreError,
 };
 
 /// What a target took in so many milliseconds after the beginning.
@@ -105,6 +107,29 @@ pub(crate) async fn what_a_target_took_in_a_time_is_found_with_all_that_it_is_ju
     let judged: Vec<_> =
         all_of(&store, "erp").await.iter().map(|found| (found.cancel_requested, found.readable)).collect();
     assert_eq!(judged, [(false, true), (true, true), (false, false)]);
+}
+
+pub(crate) async fn a_change_is_overtaken_where_a_later_one_of_its_order_counts(maker: impl Maker) {
+    let store = maker.open().await;
+    release(&store, 1, "PO-1", &[]).await;
+    for (number, settlement) in [(11, dead(false)), (21, applied()), (31, applied())] {
+        let follows = |here| vec![("erp", "change", Content::Said(here))];
+        let (mut decision, _) = said(&store, number, follows).await;
+        event_in(&mut decision).kind = OrderEventKind::Changed;
+        commit(&store, decision).await.unwrap();
+        done(&store, number + 2, 10, settlement).await;
+    }
+    // What somebody asks for, and nobody agreed to, takes no place.
+    keep(&store, input(41, &["ASKED"])).await;
+    commit(&store, about_order(next(&store).await, "PO-1", OrderEventKind::Changed, leaf(42))).await.unwrap();
+    drop(store);
+
+    let store = maker.open().await;
+    let taken: Vec<_> = all_of(&store, "erp").await.iter().map(|found| (found.said, found.overtaken)).collect();
+    assert_eq!(taken, [(Some(OrderEventKind::Changed), true), (Some(OrderEventKind::Changed), false)]);
+    let letters = store.dead_letters(0, ALL).await.unwrap();
+    let given_up: Vec<_> = letters.iter().map(|letter| (letter.overtaken, letter.blocks)).collect();
+    assert_eq!(given_up, [(true, false)]);
 }
 
 pub(crate) async fn what_was_taken_is_due_again_under_its_own_name_and_asked_about_first(maker: impl Maker) {

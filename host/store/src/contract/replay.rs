@@ -82,6 +82,8 @@ pub struct Delivered {
     pub readable: bool,
     /// Whether its receiver said of its number that it cannot use it.
     pub rejected: bool,
+    /// Whether it tells a change that was agreed on, and a later one of its order was agreed on since.
+    pub overtaken: bool,
 }
 
 /// Deliveries that are to be sent again.

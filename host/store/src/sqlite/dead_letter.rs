@@ -67,6 +67,7 @@ fn letter(connection: &Connection, row: &Row<'_>) -> Result<DeadLetter> {
         replays,
         // A newer level ends an older one that was given up: nothing waits for that.
         blocks: row.get(7).map_err(failed)? && matter.order().is_some(),
+        overtaken: order_event::overtaken(connection, row.get(16).map_err(failed)?)?,
         code: row.get(8).map_err(failed)?,
         detail: row.get(9).map_err(failed)?,
         queue: row.get(10).map_err(failed)?,

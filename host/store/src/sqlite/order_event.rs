@@ -326,6 +326,20 @@ pub(super) fn has(connection: &Connection, order: OrderId, kind: OrderEventKind)
         .map_err(failed)
 }
 
+/// Whether the delivery with this number tells a change that was agreed on, after which a later one of the
+/// same order was agreed on: sent again, it would take the place of that.
+pub(super) fn overtaken(connection: &Connection, outbox_seq: i64) -> Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT 1 FROM outbox JOIN order_event AS mine ON mine.position = outbox.said
+                  JOIN order_event AS later ON later.order_seq = mine.order_seq AND later.position > mine.position
+             WHERE outbox.seq = ?1 AND outbox.said > 0 AND mine.order_seq = outbox.order_seq
+               AND mine.kind = 'order.changed' AND later.kind = 'order.changed' AND later.outcome = 'applied'",
+        )
+        .and_then(|mut found| found.exists([outbox_seq]))
+        .map_err(failed)
+}
+
 /// Whether the delivery with this number brings an order on that its sender asked to cancel.
 pub(super) fn cancel_requested(connection: &Connection, outbox_seq: i64) -> Result<bool> {
     connection

@@ -10,7 +10,7 @@ use super::rows::{
     Result, content, damaged, digest, insert_leaf, insert_payload, order_state, outbox_id, payload_ref, signed,
     unsigned,
 };
-use super::{failed, has_table};
+use super::{failed, has_table, order_event};
 use crate::contract::{
     Delivered, DeliveredPage, DeliveredWanted, LOOKED_AT_MAX, NewReplay, OrderEventKind, REPLAYS_MAX, ReplayPart,
     ReplayView, StoreError,
@@ -47,7 +47,7 @@ pub(super) fn delivered(connection: &Connection, wanted: &DeliveredWanted) -> Re
     let mut rows = statement.query(values).map_err(failed)?;
     let mut deliveries = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
-        deliveries.push(read(row)?);
+        deliveries.push(read(connection, row)?);
     }
     let full = u32::try_from(deliveries.len()).is_ok_and(|found| found == wanted.limit);
     let next = match deliveries.last() {
@@ -57,7 +57,7 @@ pub(super) fn delivered(connection: &Connection, wanted: &DeliveredWanted) -> Re
     Ok(DeliveredPage { deliveries, next })
 }
 
-fn read(row: &Row<'_>) -> Result<Delivered> {
+fn read(connection: &Connection, row: &Row<'_>) -> Result<Delivered> {
     let (order, channel): (String, String) = (row.get(1).map_err(failed)?, row.get(3).map_err(failed)?);
     let target: String = row.get(4).map_err(failed)?;
     let said: Option<String> = row.get(7).map_err(failed)?;
@@ -68,8 +68,9 @@ fn read(row: &Row<'_>) -> Result<Delivered> {
     let state_of = |name: String| {
         ProcessState::of(&name).ok_or_else(|| damaged("an order's progress", &format!("unknown state `{name}`")))
     };
+    let seq: i64 = row.get(0).map_err(failed)?;
     Ok(Delivered {
-        row: unsigned(row.get(0).map_err(failed)?)?,
+        row: unsigned(seq)?,
         outbox: outbox_id(row, 1, &target, 5, 6)?,
         order: OrderId::parse(&order).map_err(|error| damaged("an order id", &error))?,
         number: row.get(2).map_err(failed)?,
@@ -87,6 +88,7 @@ fn read(row: &Row<'_>) -> Result<Delivered> {
         process: process.map(state_of).transpose()?,
         readable: row.get(15).map_err(failed)?,
         rejected: row.get(16).map_err(failed)?,
+        overtaken: order_event::overtaken(connection, seq)?,
     })
 }
 
@@ -149,7 +151,7 @@ fn replay_part(tx: &Connection, number: i64, part: &ReplayPart, at: Instant) -> 
 fn one(tx: &Connection, row: i64) -> Result<Option<Delivered>> {
     let mut statement = tx.prepare_cached(DELIVERED).map_err(failed)?;
     let mut rows = statement.query([row.saturating_sub(1), row]).map_err(failed)?;
-    rows.next().map_err(failed)?.map(read).transpose()
+    rows.next().map_err(failed)?.map(|row| read(tx, row)).transpose()
 }
 
 /// Makes one due again that is as it was shown.
