@@ -125,6 +125,28 @@ async fn a_poll_that_finds_a_window_full_has_not_failed_and_is_made_when_there_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn people_hear_of_a_poll_that_a_window_holds_back_for_longer_than_it_has_patience() {
+    let host = windowed_by(fetching(Mischief::default(), ""), 7_200).scorers(&[]).start().await;
+    host.decide_orders(&NUMBERS.map(PurchaseOrder::clean)).await;
+    host.deliver_due().await;
+    let told = async || {
+        let open = host.exceptions().await.into_iter();
+        open.filter(|open| open.kind == ExceptionKind::Poll).collect::<Vec<_>>()
+    };
+    assert_eq!(poll(&host, "invoices").await.failed.as_deref(), Some("held-back"));
+    let open = told().await;
+    assert_eq!((open.len(), open[0].code.as_str(), open[0].queue.as_str()), (1, "poll-fails", "integration"));
+    let detail = &open[0].detail;
+    assert!(detail.contains("poll `invoices` waits for a window of its source until "), "{detail}");
+
+    let due_at = host.store.poll("invoices").await.unwrap().unwrap().due_at;
+    host.clock.advance_to(due_at);
+    assert_eq!(poll(&host, "invoices").await, PollRun { asked: 1, documents: 0, failed: None });
+    assert_eq!(told().await.len(), 0);
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_hears_of_a_deadline_hears_of_the_window_that_was_waited_for() {
     let until = ("attempts_max = 6\n", "attempts_max = 6\ndeadline_minutes = 60\n");
     let host = ten_orders(windowed_by(Setup::demo(), 7_200).replace("portreeve.toml", until.0, until.1)).await;

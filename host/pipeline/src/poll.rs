@@ -16,8 +16,9 @@
 //! each time, and after [`FAILURES_TOLD`] failures in a row people are told, once, until it works
 //! again; at once where its source wants to be left alone for longer than the poll has patience. A poll that brings nothing writes nothing but when it is due again: each minute's silence
 //! would otherwise be a record for ever. One that the host itself held back, since its source had all the requests that a
-//! window lets through, has not failed: it is due when the window lets it go on.
+//! window lets through, has not failed: it is due when the window lets it go on (`poll/held.rs`).
 
+mod held;
 mod subscription;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -390,7 +391,7 @@ impl Pipeline {
         let held_until = is_deferred(&crossing).then(|| self.outbound.held_until(&poll.way(), received_at)).flatten();
         let polled = match (outcome, held_until) {
             (Ok(Ok(polled)), _) => polled,
-            (_, Some(until)) => return self.held_back(poll, permit, until).await,
+            (_, Some(until)) => return self.held_back(poll, channel, permit, until).await,
             (Ok(Err(failure)), None) => return self.failed(poll, channel, permit, said(&failure)).await,
             (Err(error), None) => {
                 let (code, why) = (call_error_code(&error), error.to_string());
@@ -502,16 +503,6 @@ impl Pipeline {
         let end = PollEnd { due_at, failure: None, said: Some(said), leaf: leaf.transpose()? };
         self.store.end_poll(permit, end, now).await?;
         self.metrics.polled(&poll.id, "nothing", 0);
-        Ok(Ended::Rest(0))
-    }
-
-    /// The host held it back: nothing is known of its source that was not known before.
-    async fn held_back(&self, poll: &Poll, permit: PollPermit, until: Instant) -> Result<Ended, PollError> {
-        let (now, failures) = (self.clock.now(), permit.failures());
-        let due_at = until.max(now);
-        tracing::info!(poll = poll.id, %due_at, "a poll waits for the window of its source");
-        self.store.end_poll(permit, PollEnd { due_at, failure: None, said: None, leaf: None }, now).await?;
-        self.metrics.polled(&poll.id, "held-back", failures);
         Ok(Ended::Rest(0))
     }
 

@@ -54,9 +54,10 @@ pub struct PolledChange {
 /// How a poll ended that brought nothing.
 #[derive(Debug)]
 pub struct PollEnd {
-    /// When it is due again. One that was woken meanwhile, and did not fail, is due at once.
+    /// When it is due again. One that was woken meanwhile is due at once, unless it failed or the host held
+    /// it back: what woke it is found when it goes on.
     pub due_at: Instant,
-    /// Why it failed; none where there was nothing, or nobody was asked.
+    /// Why it failed; none where there was nothing, or nobody was asked and nobody is to hear of it.
     pub failure: Option<PollFailure>,
     /// Names what the source said where it did not fail, be it nothing or the same again; none where
     /// nobody was asked, since the host held it back. Its failures, and what people were told of them,
