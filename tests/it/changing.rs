@@ -590,6 +590,25 @@ async fn what_was_shipped_in_part_stays_what_it_was_and_goes_no_lower() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_was_shipped_whole_with_another_item_in_its_place_keeps_no_other_line_from_being_changed() {
+    let called = Called::start().await;
+    let order = called.clerk.order(&document()).await;
+    let line = |place: usize| format!("/salesOrderLines({})", order["salesOrderLines"][place]["id"].as_str().unwrap());
+    let instead = r#"{"lineObjectNumber":"Z","quantity":3,"unitOfMeasureCode":"EA","unitPrice":1.10}"#;
+    for (place, to) in [(2, instead), (1, r#"{"shipQuantity":0}"#), (2, r#"{"shipQuantity":3}"#)] {
+        assert_eq!(called.clerk.ask(Method::PATCH, &line(place), to).await.0, 200, "{to}");
+    }
+    let post = format!("/salesOrders({})/Microsoft.NAV.shipAndInvoice", order["id"].as_str().unwrap());
+    assert_eq!(called.clerk.ask(Method::POST, &post, "").await.0, 204);
+
+    called.change(&[("1", "X", 12, 300), ("2", "Y", 3, 110)]).await.unwrap();
+    assert_eq!(called.lines(), ["1 X 12 at 3.00", "2 Z 3 at 1.10"]);
+    for wanted in [("2", "Y", 4, 110), ("2", "Y", 3, 120)] {
+        assert_eq!(problems(called.change(&[("1", "X", 12, 300), wanted]).await), ["item-differs"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_with_a_discount_one_without_its_numbers_and_one_that_is_gone_are_a_persons() {
     let called = Called::with("\"discountAmount\":3.33,").await;
     assert_eq!(problems(called.change(&[("1", "X", 12, 300)]).await), ["discount-on-order"]);

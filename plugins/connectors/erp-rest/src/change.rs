@@ -23,7 +23,8 @@
 //!
 //! Before anything is changed all of it has to fit: a person gets less than was shipped, another item or
 //! price of what was shipped in part, and an order with discounts, since what becomes of those nobody
-//! said. Freight and whatever else is no item stays as it is. An order that is gone, or that a clerk
+//! said. A line of which all was shipped, as many and at the price that are wanted, is left as it is whatever its
+//! item: another one took its place (`substitute`), which a change of other lines does not ask about. Freight and whatever else is no item stays as it is. An order that is gone, or that a clerk
 //! released so that the ERP refuses changes, is a person's as well.
 //!
 //! Sources: pages 30028 "APIV2 - Sales Orders" and 30044 "APIV2 - Sales Order Lines"; resource type
@@ -166,6 +167,7 @@ fn changes<'a>(order: &'a Document, wanted: &'a Lines) -> Result<Vec<Change<'a>>
             None => changes.extend(without(line, shipped)?),
             Some(wanted) if is_of_same(line, wanted) => changes.extend(to(line, wanted, shipped, &mut problems)?),
             Some(_) if shipped == Amount::ZERO => changes.push(Change::Delete(line)),
+            Some(wanted) if is_shipped_so(line, wanted, shipped)? => {}
             Some(wanted) => problems.push(other_item(line, wanted, shipped)),
         }
     }
@@ -240,6 +242,14 @@ fn to<'a>(
 fn is_of_same(line: &Line, wanted: &Wanted) -> bool {
     line.line_object_number == wanted.line.line_object_number
         && line.unit_of_measure_code == wanted.line.unit_of_measure_code
+}
+
+/// Whether all of a line was shipped, as much of it and at the price that are wanted.
+fn is_shipped_so(line: &Line, wanted: &Wanted, shipped: Amount) -> Result<bool, Failure> {
+    let is = Amount::of(line.quantity.as_deref(), "quantity")?;
+    let is_priced = Amount::of(line.unit_price.as_deref(), "unitPrice")?;
+    let is_in_unit = line.unit_of_measure_code == wanted.line.unit_of_measure_code;
+    Ok(shipped == is && (is, is_priced) == (wanted.quantity, wanted.price) && is_in_unit)
 }
 
 fn other_item(line: &Line, wanted: &Wanted, shipped: Amount) -> Problem {
