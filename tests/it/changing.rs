@@ -164,7 +164,7 @@ async fn where_an_order_is_too_far_for_it_people_hear_that_nothing_was_sent() {
 }
 
 /// Somebody posts eight of the first line at the ERP, of which nobody here hears.
-async fn post_at_the_erp(host: &TestHost, document: &str) {
+pub(crate) async fn post_at_the_erp(host: &TestHost, document: &str) {
     let at = Clerk::at(&host.erp);
     let sales_order = at.order(document).await;
     for (place, quantity) in [(1, 8), (2, 0)] {
@@ -636,6 +636,29 @@ async fn an_order_with_a_discount_one_without_its_numbers_and_one_that_is_gone_a
     assert_eq!(problems(twice), ["line-twice"]);
     let Event::OrderChanged(change) = to(&AS_MADE) else { panic!() };
     assert!(permanent(called.message(Event::OrderCreated(change.order)).await).contains("found another event"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_erp_refuses_a_line_people_hear_how_many_were_changed_before() {
+    let called = Called::start().await;
+    let list = json!({"value": [called.clerk.order(&document()).await]}).to_string();
+    let target = ScriptedTarget::start(move |method: Method, _| {
+        let list = list.clone();
+        async move {
+            match method {
+                Method::GET => (200, list),
+                Method::PATCH => (200, "{}".to_owned()),
+                _ => (400, r#"{"error":{"code":"Blocked","message":"Z is blocked"}}"#.to_owned()),
+            }
+        }
+    })
+    .await;
+    let message = called.message(to(&[("1", "X", 12, 300), ("2", "Y", 3, 110), ("3", "Z", 1, 500)])).await.unwrap();
+    let settings = [("base-url", target.origin()), ("company", COMPANY)];
+    let outcome = called.plugins.deliver_to("erp-rest", address(target.origin()), message, &key(), &settings).await;
+    let Err(Failure::Invalid(problems)) = outcome else { panic!("{outcome:?}") };
+    let told = &problems[0].message;
+    assert!(told.starts_with("1 change(s) of its lines were made before, so look at the sales order: "), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

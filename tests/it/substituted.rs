@@ -5,6 +5,7 @@ use portreeve::standins::Mischief;
 use portreeve_model::{OrderId, ProcessState};
 use serde_json::{Value, json};
 
+use crate::changing::post_at_the_erp;
 use crate::posting::{accepted, boxes, posting, say, ship};
 use crate::support::{Setup, TestHost};
 
@@ -102,4 +103,16 @@ async fn what_took_the_place_of_a_part_of_a_line_is_a_persons() {
         "{details:?}"
     );
     assert_eq!(invoiced(&host).len(), 1);
+}
+
+#[tokio::test]
+async fn where_another_line_cannot_be_posted_no_line_gets_another_item() {
+    let host = substituting(Mischief::default()).start().await;
+    let order = accepted(&host, "PO-1").await;
+    post_at_the_erp(&host, &order.to_string().replace('-', "")).await;
+    left(&host, order, "S-1", &INSTEAD).await;
+    let details: Vec<String> = host.exceptions().await.into_iter().map(|letter| letter.detail).collect();
+    let sentence = "10 left; expected at most 2, which is outstanding in the ERP";
+    assert!(details.len() == 1 && details[0].contains(sentence), "{details:?}");
+    assert_eq!(host.erp.sales_orders()[0].lines[1].item_number, "FST-1014");
 }

@@ -21,6 +21,9 @@
 //! not wanted, some of it was shipped      PATCH: as much as was shipped
 //! ```
 //!
+//! The ERP takes one line at a time, and may refuse the third, as a line of an item that it has blocked: whoever
+//! hears of that hears how many were changed before.
+//!
 //! Before anything is changed all of it has to fit: a person gets less than was shipped, another item or
 //! price of what was shipped in part, and an order with discounts, since what becomes of those nobody
 //! said. A line of which all was shipped, as many and at the price that are wanted, is left as it is whatever its
@@ -108,19 +111,37 @@ struct NewLine<'a> {
 pub(crate) fn deliver(delivery: &Delivery) -> Result<Receipt, Failure> {
     let (key, settings) = (delivery.natural_key.as_str(), delivery.settings.as_slice());
     let wanted = read(&delivery.message.body)?;
+    let mut made = 0_usize;
     // Whatever became of an answer, and whoever else was at it: what counts is what is there.
     for _ in 0..ROUNDS {
         let order = order(key, settings)?;
-        let changes = changes(&order, &wanted)?;
+        let changes = changes(&order, &wanted).map_err(|failure| after(failure, made))?;
         if changes.is_empty() {
             return Ok(order.receipt());
         }
         for change in changes.iter().take(LINES_MAX) {
-            change.make(&order, settings)?;
+            change.make(&order, settings).map_err(|failure| after(failure, made))?;
+            made = made.saturating_add(1);
         }
     }
     let order = order(key, settings)?;
     if changes(&order, &wanted)?.is_empty() { Ok(order.receipt()) } else { Err(Failure::Retry(RETRY_MS)) }
+}
+
+/// What a person hears of a change that came only so far.
+fn after(failure: Failure, made: usize) -> Failure {
+    if made == 0 {
+        return failure;
+    }
+    let told = |why: &str| format!("{made} change(s) of its lines were made before, so look at the sales order: {why}");
+    match failure {
+        Failure::Invalid(problems) => {
+            let problem = |Problem { code, message, position }| Problem::new(code, told(&message), position.path);
+            Failure::Invalid(problems.into_iter().map(problem).collect())
+        }
+        Failure::Permanent(why) => Failure::permanent(told(&why)),
+        other => other,
+    }
 }
 
 fn read(body: &[u8]) -> Result<Lines, Failure> {

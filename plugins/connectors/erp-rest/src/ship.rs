@@ -258,7 +258,7 @@ fn changes<'a>(order: &'a Document, wanted: &Lines) -> Result<Vec<Change<'a>>, F
 }
 
 /// Why a line of the sales order is not the one that left.
-fn unfit(line: Option<&Line>, wanted: &Wanted) -> Result<Option<Problem>, Failure> {
+pub(crate) fn unfit(line: Option<&Line>, wanted: &Wanted) -> Result<Option<Problem>, Failure> {
     let path = format!("lines[{}]", wanted.line_number);
     let Some(line) = line else {
         let message = "the ERP's sales order has no item line of this number; expected the one that the order had";

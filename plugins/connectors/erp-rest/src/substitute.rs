@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 
 use crate::change::of_the_order;
 use crate::document::{Amount, Document, Line};
-use crate::ship::{CHANGES_MAX, Lines, Wanted, change_line};
+use crate::ship::{self, CHANGES_MAX, Lines, Wanted, change_line};
 
 /// The one word of the setting.
 const AT_ORDERED_PRICE: &str = "at-ordered-price";
@@ -41,16 +41,23 @@ pub(crate) fn put(order: &Document, lines: &Lines, settings: &[Setting]) -> Resu
     if setting(settings, "substitutes") != Some(AT_ORDERED_PRICE) {
         return Ok(false);
     }
-    let (mut places, mut problems) = (Vec::new(), Vec::new());
-    for (sequence, wanted) in lines.iter().filter(|(_, wanted)| wanted.substitutes && wanted.quantity > Amount::ZERO) {
+    let (mut places, mut problems, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    for (sequence, wanted) in lines.iter().filter(|(_, wanted)| wanted.quantity > Amount::ZERO) {
         let line = order.items().find(|line| line.sequence == *sequence);
-        // Where there is no such line, whoever ships it says so.
-        let Some(line) = line.filter(|line| line.line_object_number != wanted.item) else { continue };
-        match unfit(line, wanted)? {
-            Some(problem) => problems.push(problem),
-            None => places.push((line, wanted)),
+        match line.filter(|line| wanted.substitutes && line.line_object_number != wanted.item) {
+            Some(line) => match unfit(line, wanted)? {
+                Some(problem) => problems.push(problem),
+                None => places.push((line, wanted)),
+            },
+            None => others.extend(ship::unfit(line, wanted)?),
         }
     }
+    if places.is_empty() && problems.is_empty() {
+        // What else does not fit, whoever ships it says.
+        return Ok(false);
+    }
+    // No line gets another item where the shipment cannot be posted after it.
+    problems.extend(others);
     if !places.is_empty() {
         problems.extend(of_the_order(order)?);
     }
