@@ -10,18 +10,27 @@
 //!
 //! - *Money, quantities, units.* Only lines can be listed whose names are those of names, addresses,
 //!   contacts and notes, in X12 and EDIFACT.
+//! - *Accounts.* A line that says who somebody is (N1) has the number by which its receiver knows him as
+//!   well: its name alone can be corrected. EDIFACT's (NAD) cannot be listed.
 //! - *Another line.* A corrected one keeps its beginning, how many fields it has, and its end: words
-//!   that end it early, and begin another, are no words.
+//!   that end it early, and begin another, are no words. Nor are words that cut a field into parts: what
+//!   stands between those is `>` as a guest writes a set, whatever its partner uses.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Names of lines that hold words alone: of X12 parties with their addresses (N1 to N4), contacts
-/// (PER) and texts (MSG, NTE), of EDIFACT the same (NAD, CTA, COM, FTX).
-const NAMES: [&str; 11] = ["COM", "CTA", "FTX", "MSG", "N1", "N2", "N3", "N4", "NAD", "NTE", "PER"];
+/// (PER) and texts (MSG, NTE), of EDIFACT contacts and texts (CTA, COM, FTX).
+const NAMES: [&str; 10] = ["COM", "CTA", "FTX", "MSG", "N1", "N2", "N3", "N4", "NTE", "PER"];
+
+/// Names of lines that have more than words, with the field that is words, counted from the name on.
+const NAMED: [(&str, usize); 1] = [("N1", 2)];
 
 /// What stands between the fields of EDIFACT. Within a field there are parts, and escapes.
 const EDIFACT: char = '+';
+
+/// What stands between the parts of a field elsewhere.
+const PARTS: char = '>';
 
 /// What an owner lists: the whole of it, and what stands between the fields.
 pub(super) fn listed(place: &str) -> Option<char> {
@@ -51,19 +60,34 @@ pub(super) fn may_be(was: &str, is: &str, correctable: &BTreeSet<String>) -> Res
     let end = |line: &str| line.chars().next_back().filter(|end| !end.is_alphanumeric());
     let mut kept = vec![separator];
     kept.extend(end(was).filter(|end| *end != separator));
-    if separator == EDIFACT {
-        kept.extend([':', '?']);
+    match separator {
+        EDIFACT => kept.extend([':', '?']),
+        _ if kept.contains(&PARTS) => {}
+        _ => kept.push(PARTS),
     }
     let counted = |line: &str, kept: char| line.chars().filter(|found| *found == kept).count();
     let is_same = |kept: &char| counted(was, *kept) == counted(is, *kept);
     if is.starts_with(begins) && kept.iter().all(is_same) && (end(was).is_none() || end(was) == end(is)) {
-        return Ok(());
+        let named = begins.strip_suffix(separator).unwrap_or(begins);
+        let words = NAMED.iter().find(|(name, _)| *name == named).map(|(_, words)| *words);
+        return words.map_or(Ok(()), |words| keeps_others(was, is, separator, words));
     }
     let kept: Vec<String> = kept.iter().map(|kept| format!("`{kept}`")).collect();
     Err(Some(format!(
         "found it changed beyond its words, expected it to begin with `{begins}`, to end as it did, and to have as many of {} as before",
         kept.join(", ")
     )))
+}
+
+/// Check: of a line with as many fields as before, no other one is changed than the words.
+fn keeps_others(was: &str, is: &str, separator: char, words: usize) -> Result<(), Option<String>> {
+    let fields = was.split(separator).zip(is.split(separator)).zip(0_usize..);
+    match fields.filter(|((was, is), at)| *at != words && was != is).map(|(_, at)| at).next() {
+        None => Ok(()),
+        Some(at) => Err(Some(format!(
+            "found it changed in its field {at}, expected it changed in field {words} alone: the others say who it is, and are no words"
+        ))),
+    }
 }
 
 /// Where a line stands, without its end.
@@ -101,8 +125,8 @@ mod tests {
 
     #[test]
     fn an_owner_lists_lines_of_words_and_none_of_amounts() {
-        assert_eq!([listed("N3*"), listed("NAD+")], [Some('*'), Some('+')]);
-        for wrong in ["IT1*", "TDS*", "QTY+", "N3", "N3*Dock", "*", "", "N3 ", "N34"] {
+        assert_eq!([listed("N3*"), listed("FTX+")], [Some('*'), Some('+')]);
+        for wrong in ["IT1*", "TDS*", "QTY+", "NAD+", "N3", "N3*Dock", "*", "", "N3 ", "N34"] {
             assert_eq!(listed(wrong), None, "{wrong}");
         }
     }
@@ -123,11 +147,19 @@ mod tests {
             ("N3*Halle 4~", "N3*Halle 4"),
             ("N3*Halle 4~", "N3*Halle 4~TDS*1~"),
             ("N3*Halle 4~", "N3*Halle~4"),
+            ("N3*Tor 2~", "N3*Tor > 2~"),
             ("FTX+AAI+++Tor 2:links'", "FTX+AAI+++Tor 2:links:hinten'"),
             ("FTX+AAI+++Tor 2:links'", "FTX+AAI+++Tor 2:links?'"),
         ] {
             let told = check(&lines, was, is).unwrap_err().unwrap();
             assert!(told.contains("as many of"), "{is}: {told}");
+        }
+        // Of who somebody is the name alone, and not the number by which he is known.
+        let party = |is| check(&["N1*"], "N1*BT*ACME*92*1001~", is);
+        assert_eq!(party("N1*BT*Acme Ltd*92*1001~"), Ok(()));
+        for is in ["N1*BT*ACME*92*2002~", "N1*BT*ACME*91*1001~", "N1*ST*ACME*92*1001~"] {
+            let told = party(is).unwrap_err().unwrap();
+            assert!(told.contains("expected it changed in field 2 alone"), "{is}: {told}");
         }
         for was in ["TDS*4270~", "N4*Köln~", ""] {
             assert_eq!(check(&lines, was, "N3*x~"), Err(None), "{was}");
