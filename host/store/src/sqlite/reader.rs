@@ -6,10 +6,13 @@
 //! memory in threads that waited than in all it worked on. Here the queue is what waits.
 //!
 //! What is asked together is read in one snapshot, which is made when all of it was asked: each
-//! sees what was committed before it asked, and pages that one had read are there for the next.
+//! sees what was committed before it asked, and pages that one had read are there for the next. It is
+//! made anew where reads take long: what is written meanwhile stays in the log for as long as it lasts. Who
+//! went away meanwhile is not read for.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -24,6 +27,9 @@ const QUEUE_MAX: usize = 1024;
 
 /// Reads of one snapshot. What is written meanwhile cannot be moved out of the log to its place.
 const SNAPSHOT_MAX: usize = 64;
+
+/// After so long the next read has a snapshot of its own. Reads of people may take as long each.
+const SNAPSHOT_TIME_MAX: Duration = Duration::from_millis(100);
 
 /// A read that waits: it gets the snapshot or why there is none, and answers.
 type Job = Box<dyn FnOnce(Result<&Connection, &StoreError>) + Send>;
@@ -68,6 +74,9 @@ impl Reader {
         let cut_short = || StoreError::Failed("a read was cut short; the log says where it panicked".to_owned());
         let (caller, answer) = oneshot::channel();
         let job: Job = Box::new(move |snapshot| {
+            if caller.is_closed() {
+                return;
+            }
             let result = snapshot.map_err(|error| StoreError::Failed(error.to_string())).and_then(read);
             // A caller that went away needs no answer.
             drop(caller.send(result));
@@ -81,20 +90,32 @@ impl Reader {
 fn run(connection: &Connection, queue: &mut Receiver<Job>) {
     let mut together = Vec::with_capacity(SNAPSHOT_MAX);
     while queue.blocking_recv_many(&mut together, SNAPSHOT_MAX) > 0 {
-        let begun = run_cached(connection, "BEGIN DEFERRED").map_err(failed);
-        let snapshot = begun.as_ref().map(|()| connection);
-        for job in together.drain(..) {
-            // A read that panicked changed nothing, and the others have their own answers.
-            if catch_unwind(AssertUnwindSafe(|| job(snapshot))).is_err() {
-                tracing::error!("a read of the store panicked");
-            }
+        let mut jobs = together.drain(..).peekable();
+        while jobs.peek().is_some() {
+            in_one_snapshot(connection, &mut jobs, SNAPSHOT_TIME_MAX);
         }
-        if begun.is_ok()
-            && let Err(error) = run_cached(connection, "COMMIT")
-        {
-            tracing::error!(%error, "a snapshot of the store could not be ended");
-            drop(connection.execute_batch("ROLLBACK"));
+    }
+}
+
+/// Does what waits until it has taken so long that the rest gets another snapshot; one at least.
+fn in_one_snapshot(connection: &Connection, jobs: &mut impl Iterator<Item = Job>, time_max: Duration) {
+    let begun_at = Instant::now();
+    let begun = run_cached(connection, "BEGIN DEFERRED").map_err(failed);
+    let snapshot = begun.as_ref().map(|()| connection);
+    for job in jobs {
+        // A read that panicked changed nothing, and the others have their own answers.
+        if catch_unwind(AssertUnwindSafe(|| job(snapshot))).is_err() {
+            tracing::error!("a read of the store panicked");
         }
+        if begun_at.elapsed() >= time_max {
+            break;
+        }
+    }
+    if begun.is_ok()
+        && let Err(error) = run_cached(connection, "COMMIT")
+    {
+        tracing::error!(%error, "a snapshot of the store could not be ended");
+        drop(connection.execute_batch("ROLLBACK"));
     }
 }
 
@@ -131,5 +152,38 @@ mod tests {
         let gone = tokio::time::timeout(std::time::Duration::ZERO, reader.read(number)).await;
         drop(gone);
         assert_eq!(reader.read(number).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_read() {
+        let (jobs, mut queue) = channel(QUEUE_MAX);
+        let reader = Reader { jobs: Some(jobs), thread: None };
+        let read = reader.read(|_| -> Result<i64, StoreError> { panic!("nobody waits for it") });
+        let gone = tokio::time::timeout(Duration::ZERO, read).await;
+        drop(gone);
+        let job = queue.try_recv().unwrap();
+        job(Ok(&Connection::open_in_memory().unwrap()));
+    }
+
+    #[test]
+    fn what_comes_late_in_a_snapshot_is_read_in_another_one() {
+        let connection = Connection::open_in_memory().unwrap();
+        // A savepoint is gone when its transaction is over.
+        let released = |time_max: Duration| {
+            let (tell, told) = std::sync::mpsc::channel();
+            let job = |sql: &'static str| -> Job {
+                let tell = tell.clone();
+                Box::new(move |snapshot: Result<&Connection, &StoreError>| {
+                    tell.send(snapshot.unwrap().execute_batch(sql).is_ok()).unwrap();
+                })
+            };
+            let mut jobs = [job("SAVEPOINT mark"), job("RELEASE mark")].into_iter().peekable();
+            while jobs.peek().is_some() {
+                in_one_snapshot(&connection, &mut jobs, time_max);
+            }
+            told.try_iter().collect::<Vec<bool>>()
+        };
+        assert_eq!(released(Duration::MAX), [true, true]);
+        assert_eq!(released(Duration::ZERO), [true, false]);
     }
 }
