@@ -351,6 +351,25 @@ async fn what_people_accept_until_the_warehouse_picks_leaves_and_is_invoiced_so(
 }
 
 #[tokio::test]
+async fn where_the_warehouse_is_still_to_get_the_order_people_hear_that_it_is_changed_there_later() {
+    let wms = stocked(Mischief::default()).await;
+    let host = changing_both(&wms, Mischief::default()).start().await;
+    // The ERP has not taken it yet, and so the warehouse has not got it.
+    host.send_edi(&x12(1, &PurchaseOrder::clean("PO-1"))).await.unwrap();
+    host.decide_all().await;
+    let order = host.order("PO-1").await.id;
+    ask_for(&host, 1, nine("PO-1")).await;
+    answer(&host, order, ExceptionAction::AcceptChange).await.unwrap();
+    host.decide_all().await;
+    assert_eq!(host.codes().await, ["change-not-sent"]);
+    let detail = host.exceptions().await.remove(0).detail;
+    let sentence = "found an accepted change of an order that is released, expected a state in which it is sent as \
+                    `wms-rest/change` to target `warehouse`: nothing is sent there, so make the change yourself, and at \
+                    target `warehouse` when the order is there: it goes there later, and as it came";
+    assert!(detail.starts_with(sentence), "{detail}");
+}
+
+#[tokio::test]
 async fn goods_that_are_picked_already_are_a_persons_and_neither_system_is_changed() {
     let wms = stocked(Mischief::default()).await;
     let host = changing_both(&wms, Mischief::default()).start().await;

@@ -6,7 +6,8 @@
 //! quantities and prices. Whatever else a change says, as another address, stays with whoever accepts it.
 //!
 //! The danger is a system that people take for told. Which of them will be told stands in the exception
-//! before anybody accepts, and where the order is in no state in which one of them is, that is said as well.
+//! before anybody accepts, and where the order is in no state in which one of them is, that is said as well;
+//! of one that has the order to come, that it is changed there when it has it: it gets the order as it came.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +15,8 @@ use portreeve_model::{ChannelId, ProcessState};
 use portreeve_store::contract::{DocumentPosition, OrderEventKind};
 
 use super::following::{Moved, Worry};
-use crate::process::Concern;
-use crate::route::{Effect, Routes};
+use crate::process::{Concern, Process};
+use crate::route::{Effect, Routes, Sends};
 
 impl Routes {
     /// What people are told to do about a change of an order that is here, which came by the order's own
@@ -24,7 +25,7 @@ impl Routes {
         let sent: BTreeSet<String> = self.changes_for(Some(channel)).map(|effect| self.offered_by(effect)).collect();
         (!sent.is_empty()).then(|| {
             format!(
-                "found other content for the order, expected what came first, which goes on as it is: compare the two, then accept the change, or refuse it; accepting it sends its lines, quantities and prices as {}: make it yourself in all other systems that have the order, with whatever else it says",
+                "found other content for the order, expected what came first, which goes on as it is: compare the two, then accept the change, or refuse it; accepting it sends its lines, quantities and prices as {}: make it yourself in all other systems that have the order, with whatever else it says. So it is configured now; where that changes before, `portreeve route catalogue` tells who gets `order.changed`",
                 join(&sent)
             )
         })
@@ -34,6 +35,7 @@ impl Routes {
     /// since the order is in a state in which he does not. `deciding` is the document that is decided.
     pub(super) fn not_sent(
         &self,
+        process: &Process,
         moved: &[Moved],
         deciding: DocumentPosition,
         channel: Option<&ChannelId>,
@@ -48,19 +50,35 @@ impl Routes {
                 .map(|effect| effect.target.as_str())
                 .collect();
             let untold = self.changes_for(channel).filter(|effect| !told.contains(effect.target.as_str()));
-            let untold: BTreeSet<String> = untold.map(|effect| self.sent_by(effect)).collect();
-            let concern = Concern {
-                code: "change-not-sent",
-                found: format!("an accepted change of an order that is {}", moved.from),
-                expected: format!(
-                    "a state in which it is sent as {}: nothing is sent there, so make the change yourself",
-                    join(&untold)
-                ),
-            };
+            let untold: Vec<&Effect> = untold.collect();
+            let later = untold.iter().filter(|effect| self.gets_later(&effect.target, process, moved, channel));
+            let later: BTreeSet<String> = later.map(|effect| format!("target `{}`", effect.target)).collect();
+            let untold: BTreeSet<String> = untold.iter().map(|effect| self.sent_by(effect)).collect();
+            let mut expected = format!(
+                "a state in which it is sent as {}: nothing is sent there, so make the change yourself",
+                join(&untold)
+            );
+            if !later.is_empty() {
+                expected.push_str(&format!(
+                    ", and at {} when the order is there: it goes there later, and as it came",
+                    join(&later)
+                ));
+            }
+            let found = format!("an accepted change of an order that is {}", moved.from);
+            let concern = Concern { code: "change-not-sent", found, expected };
             let waited = (moved.position != deciding).then_some(moved.position);
             (!untold.is_empty()).then(|| Worry { event: moved.event.clone(), waited, counts: true, concern })
         };
         by_change.filter_map(worry).collect()
+    }
+
+    /// Whether a target is still to get the order as it came: by an event that no earlier state lets come, so
+    /// that it has not come yet.
+    fn gets_later(&self, target: &str, process: &Process, moved: &Moved, channel: Option<&ChannelId>) -> bool {
+        self.effects.iter().filter(|effect| effect.target == target && effect.sends == Sends::Order).any(|effect| {
+            let is_from = effect.from.is_empty() || effect.from.contains(&moved.to);
+            effect.is_of(channel) && is_from && process.around(&effect.on).0.first() == Some(&moved.to)
+        })
     }
 
     fn changes_for<'a>(&'a self, channel: Option<&'a ChannelId>) -> impl Iterator<Item = &'a Effect> {

@@ -327,7 +327,8 @@ impl Pipeline {
             let deciding = (document.position(), is_wanted);
             let passed_over = self.routes.passed_over(&self.process, &followed.moved, deciding, of_channel.as_ref());
             followed.concerns.extend(passed_over);
-            let not_sent = self.routes.not_sent(&followed.moved, document.position(), of_channel.as_ref());
+            let not_sent =
+                self.routes.not_sent(&self.process, &followed.moved, document.position(), of_channel.as_ref());
             followed.concerns.extend(not_sent);
         }
         let moved = followed.as_ref().map_or(&[][..], |followed| followed.moved.as_slice());
