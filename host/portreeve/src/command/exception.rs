@@ -61,7 +61,8 @@ pub(super) enum Command {
         #[command(flatten)]
         of: Of,
     },
-    /// The message of a delivery that was given up, as its target would be sent it.
+    /// The message of a delivery that was given up, as its target would be sent it without what people
+    /// corrected in it before: a further correction takes the place of all of that, and `show` tells it.
     Message {
         #[command(flatten)]
         one: One,
@@ -359,7 +360,9 @@ fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
 fn show_message(message: &MessageFacts, out: Option<&Path>, output: &mut Output) -> anyhow::Result<()> {
     let MessageFacts { kind, content_type, body, correctable, .. } = message;
     let places = if correctable.is_empty() { "nothing".to_owned() } else { correctable.join(", ") };
-    output.line(&format!("{kind} ({content_type}); people may correct {places}"))?;
+    output.line(&format!(
+        "{kind} ({content_type}); people may correct {places}; what they corrected before is not in it"
+    ))?;
     match out {
         Some(out) => output.line(&format!("it is in `{}`", out.display())),
         None => output.line(body),
