@@ -594,6 +594,10 @@ async fn a_person_sees_what_holds_an_order_and_what_is_on_record_about_it() {
         let line = told.lines().find(|line| line.starts_with(&begins) && parts.iter().all(|part| line.contains(part)));
         assert!(line.is_some(), "{hold} in {told}");
     }
+    // What becomes of it is decided about its exceptions, and each is named with a command that is there.
+    let waits = told.lines().find_map(|line| line.split_once("; see `portreeve ")?.1.strip_suffix('`'));
+    let shown = run(&[waits.unwrap().split(' ').collect(), vec!["--data-dir", data]].concat()).await.unwrap();
+    assert!(shown.contains("release-holds"), "{shown}");
     let released = json(&["order", "show", "PO-1", "--data-dir", data]).await.remove(0);
     assert!(released["erased"].is_null(), "{released}");
     assert_eq!(released["holds"].as_array().unwrap().len(), 0);

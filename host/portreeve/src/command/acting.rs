@@ -39,7 +39,7 @@ pub(super) struct Acting {
 /// A decision about exactly what was shown before.
 #[derive(Debug, Args)]
 pub(super) struct Deciding {
-    /// What you were shown: the digest that was printed with it, or its first digits.
+    /// What you were shown: the digest that was printed with it, or at least its first 12 digits.
     #[arg(long, value_name = "DIGEST")]
     pub(super) shown: String,
     /// Why, for the record.

@@ -118,7 +118,7 @@ pub(super) enum Command {
     ReleaseCustomer {
         #[command(flatten)]
         one: One,
-        /// What you were shown: the digest that `customer` prints, or its first digits.
+        /// What you were shown: the digest that `customer` prints, or at least its first 12 digits.
         #[arg(long, value_name = "DIGEST")]
         shown: String,
         /// Why, for the record.
@@ -146,7 +146,7 @@ pub(super) struct Decide {
     /// One of the actions that `show` lists.
     #[arg(value_parser = action)]
     action: ExceptionAction,
-    /// What you were shown: the digest that `show` prints, or its first digits.
+    /// What you were shown: the digest that `show` prints, or at least its first 12 digits.
     #[arg(long, value_name = "DIGEST")]
     shown: String,
     /// Why, for the record.

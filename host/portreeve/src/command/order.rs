@@ -4,7 +4,6 @@ use anyhow::{Context, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use portreeve_api::{Course, Delivery, REVIEWS_SHOWN_MAX, Review};
 use portreeve_model::{Money, OrderId};
-use portreeve_pipeline::decide::CANCEL_REQUESTED;
 use portreeve_pipeline::decision::DecisionRecord;
 use portreeve_pipeline::process::{MoneyProgress, Progress};
 use portreeve_pipeline::rederive::Rederived;
@@ -98,8 +97,9 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
     let order = find(store.as_ref(), text).await?;
     let record = decided(store.as_ref(), &order).await?;
     let trail = store.order_trail(order.id).await?;
-    let (holds, mut reviews, events, progress) =
-        trail.map(|trail| (trail.holds, trail.reviews, trail.events, trail.progress)).unwrap_or_default();
+    let (holds, mut reviews, events, progress, exceptions) = trail
+        .map(|trail| (trail.holds, trail.reviews, trail.events, trail.progress, trail.exceptions))
+        .unwrap_or_default();
     let course = match progress {
         Some(found) => {
             let record = opened(store.as_ref(), found.record, DecisionRecord::parse).await?;
@@ -142,8 +142,11 @@ async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyho
     let (open, closed): (Vec<&HoldView>, Vec<&HoldView>) = holds.iter().partition(|hold| hold.closed.is_none());
     open.iter().chain(&closed).try_for_each(|hold| output.line(&hold_line(hold)))?;
     reviewed.iter().try_for_each(|(review, record)| output.line(&review_line(review, record.as_ref())))?;
-    if let Some(command) = release_command(text, &order, &open) {
-        output.line(&format!("release it with `{command}`"))?;
+    // What becomes of it is decided about its exceptions.
+    for waits in exceptions.iter().filter(|one| one.closed.is_none() && one.order == Some(order.id)) {
+        let (id, code, queue) = (waits.id, &waits.code, &waits.queue);
+        output
+            .line(&format!("exception {id} ({code}) waits in queue `{queue}`; see `portreeve exception show {id}`"))?;
     }
     if let Some(record) = &record {
         tell_decision(record, output)?;
@@ -256,21 +259,6 @@ fn review_line(review: &ReviewView, record: Option<&ReviewRecord>) -> String {
         ended.join(", "),
         record.state
     )
-}
-
-/// The command that releases an order that is kept back, named as it was.
-fn release_command(named: &str, order: &OrderView, open: &[&HoldView]) -> Option<String> {
-    let is_kept_back = matches!(order.state, OrderState::Held | OrderState::Routed | OrderState::Exception);
-    let is_cancelled = open.iter().any(|hold| hold.owner == "policy" && hold.reason == CANCEL_REQUESTED);
-    if !is_kept_back || is_cancelled || open.is_empty() {
-        return None;
-    }
-    // A sender's number may hold what a shell obeys, and people copy this line into one.
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let is_a_word = named.starts_with(|c: char| c.is_ascii_alphanumeric()) && named.chars().all(is_plain);
-    let name = if is_a_word { named.to_owned() } else { order.id.to_string() };
-    let holds: Vec<String> = open.iter().map(|hold| format!("--hold {}", hold.number)).collect();
-    Some(format!("portreeve order release {name} {} --reason \"…\"", holds.join(" ")))
 }
 
 /// Findings, scores, and verdicts clause by clause.
