@@ -68,6 +68,7 @@ mod retention;
 
 mod untaken;
 
+mod worker;
 mod writer;
 
 #[cfg(test)]

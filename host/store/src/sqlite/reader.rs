@@ -11,15 +11,15 @@
 //! went away meanwhile is not read for.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 
 use crate::contract::StoreError;
 use crate::sqlite::failed;
+use crate::sqlite::worker::Worker;
 use crate::sqlite::writer::run_cached;
 
 /// Reads that may wait; whoever comes then waits for a place.
@@ -35,33 +35,12 @@ const SNAPSHOT_TIME_MAX: Duration = Duration::from_millis(100);
 type Job = Box<dyn FnOnce(Result<&Connection, &StoreError>) + Send>;
 
 /// The asking side of a reader's queue.
-pub(super) struct Reader {
-    /// Taken when the reader is dropped: the thread ends when the queue is gone.
-    jobs: Option<Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// As with the writer, the file is closed when this returns.
-impl Drop for Reader {
-    fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("a reading thread of the store panicked");
-        }
-    }
-}
+pub(super) struct Reader(Worker<Job>);
 
 impl Reader {
     /// Starts the thread; it ends when the last sender is gone.
     pub(super) fn start(name: &str, connection: Connection) -> Result<Self, StoreError> {
-        let (jobs, mut queue) = channel(QUEUE_MAX);
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || run(&connection, &mut queue))
-            .map_err(|error| StoreError::Failed(format!("a reading thread cannot start: {error}")))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        Worker::start((name, "a reading thread"), QUEUE_MAX, move |queue| run(&connection, queue)).map(Self)
     }
 
     /// Queues a read and waits for it. All of its statements see the same commit, one that
@@ -81,7 +60,7 @@ impl Reader {
             // A caller that went away needs no answer.
             drop(caller.send(result));
         });
-        let jobs = self.jobs.as_ref().ok_or_else(cut_short)?;
+        let jobs = self.0.jobs().ok_or_else(cut_short)?;
         jobs.send(job).await.map_err(|_| cut_short())?;
         answer.await.map_err(|_| cut_short())?
     }
@@ -156,8 +135,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_nobody_waits_for_any_more_is_not_read() {
-        let (jobs, mut queue) = channel(QUEUE_MAX);
-        let reader = Reader { jobs: Some(jobs), thread: None };
+        let (worker, mut queue) = Worker::idle(QUEUE_MAX);
+        let reader = Reader(worker);
         let read = reader.read(|_| -> Result<i64, StoreError> { panic!("nobody waits for it") });
         let gone = tokio::time::timeout(Duration::ZERO, read).await;
         drop(gone);

@@ -19,16 +19,16 @@
 //! promising to try again for ever.
 
 use std::cell::Cell;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::oneshot;
 
 use crate::contract::StoreError;
 use crate::sqlite::failed;
+use crate::sqlite::worker::Worker;
 
 /// Writes that may wait for the writer. A burst beyond it is answered with busy.
 pub(super) const QUEUE_MAX: usize = 1024;
@@ -103,41 +103,19 @@ impl std::ops::Deref for Transaction<'_> {
     }
 }
 
-/// The sending side of the writer's queue.
-pub(super) struct Writer {
-    /// Taken when the writer is dropped: the thread ends when the queue is gone.
-    jobs: Option<Sender<Box<dyn Job>>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// The file is closed when this returns, not some time later: whoever opens,
-/// copies or removes the folder next must not meet a connection that is still
-/// writing its last page.
-impl Drop for Writer {
-    fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the store's writer thread panicked");
-        }
-    }
-}
+/// The sending side of the writer's queue; none where the store is open for reading.
+pub(super) struct Writer(Option<Worker<Box<dyn Job>>>);
 
 impl Writer {
     /// Starts the thread; it ends when the last sender is gone.
     pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
-        let (jobs, mut queue) = channel(QUEUE_MAX);
-        let thread = std::thread::Builder::new()
-            .name("portreeve-store".to_owned())
-            .spawn(move || run(&connection, &mut queue))
-            .map_err(|error| StoreError::Failed(format!("the writer thread cannot start: {error}")))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        let name = ("portreeve-store", "the writer thread");
+        Worker::start(name, QUEUE_MAX, move |queue| run(&connection, queue)).map(|worker| Self(Some(worker)))
     }
 
     /// No writer: the store is open for reading.
     pub(super) fn none() -> Self {
-        Self { jobs: None, thread: None }
+        Self(None)
     }
 
     /// Queues a write of accepted work, behind a full queue if it has to, and waits
@@ -167,7 +145,10 @@ impl Writer {
     }
 
     fn jobs(&self) -> Result<&Sender<Box<dyn Job>>, StoreError> {
-        self.jobs.as_ref().ok_or_else(|| StoreError::Failed("it is open for reading alone".to_owned()))
+        self.0
+            .as_ref()
+            .and_then(Worker::jobs)
+            .ok_or_else(|| StoreError::Failed("it is open for reading alone".to_owned()))
     }
 }
 
