@@ -141,6 +141,36 @@ async fn a_file_of_which_nothing_remains_is_refused_with_all_its_answers() {
 }
 
 #[tokio::test]
+async fn what_is_refused_again_hears_the_same_under_the_same_number_whenever_it_comes() {
+    let host = TestHost::demo().await;
+    host.send_edi(&interchange(1, "PO-1")).await.unwrap();
+    let other = interchange(1, "PO-2");
+    let refused = async |host: &TestHost| match host.send_edi(&other).await {
+        Err(AcceptError::Conflict { reply: Some(reply), .. }) => String::from_utf8(reply.body).unwrap(),
+        sent => panic!("{sent:?}"),
+    };
+    let first = refused(&host).await;
+    host.clock.advance_to(MORNING.plus_ms(3_600_000));
+    let host = host.restart().await;
+    assert_eq!((refused(&host).await, refused(&host).await), (first.clone(), first.clone()));
+    // Each time is on record, and only the first has the numbers of the answer.
+    let leaves = host.leaves().await;
+    let numbers: Vec<bool> = leaves
+        .iter()
+        .filter_map(|leaf| match &leaf.body {
+            LeafBody::Accept(accept) if accept.outcome == AcceptOutcome::DuplicateRefused => Some(&accept.numbers),
+            _ => None,
+        })
+        .map(|numbers| numbers.count() > 0)
+        .collect();
+    assert_eq!(numbers, [true, false, false]);
+    let number = |answer: &str| answer.get(90..99).unwrap().to_owned();
+    let next = host.send_edi(&interchange(2, "PO-3")).await.unwrap();
+    assert_ne!(number(&String::from_utf8(next.reply.body).unwrap()), number(&first));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_refused_is_kept_once_whatever_becomes_of_the_write() {
     for fault in [Fault::NotPersisted, Fault::PersistedButFailed] {
         let host = TestHost::demo().await;

@@ -36,7 +36,7 @@ use crate::numbers::Draw;
 use crate::passing::passing;
 use crate::plugins::Absent;
 use crate::route::{self, Channel, WhenStopped};
-use crate::{Pipeline, Sender};
+use crate::{Pipeline, Sender, reply};
 
 /// When a sender whom the sandbox had no room for may come again.
 const RETRY_AFTER_MS: u32 = 1_000;
@@ -222,10 +222,15 @@ impl Pipeline {
             outcome: judged.outcome,
         })?;
         if let Again::Conflict { envelope, answered } = judged.again {
-            let record = leaf::refused(record, answered)?;
-            let refused = Refused { content, payload, record, reply: judged.reply.clone() };
-            self.keep_refused(sender, refused, answered.then_some(numbers)).await?;
-            return Err(AcceptError::Conflict { envelope, reply: answered.then_some(judged.reply) });
+            // Whoever brings it again hears the same: under a number of its own the answer would be another one.
+            let before = if answered { self.refusal_before(sender, content).await? } else { None };
+            let is_new = answered && before.is_none();
+            let record = leaf::refused(record, is_new)?;
+            // Nobody hears what the connector says of an envelope that it cannot refuse alone.
+            let reply = if answered { judged.reply } else { reply::rejected(&judged.problems) };
+            let refused = Refused { content, payload, record, reply: reply.clone() };
+            self.keep_refused(sender, refused, is_new.then_some(numbers)).await?;
+            return Err(AcceptError::Conflict { envelope, reply: before.or(answered.then_some(reply)) });
         }
         let changed = judged.settled.iter().filter(|(_, outcome)| *outcome == EnvelopeOutcome::Changed).count();
         let duplicate = matches!(judged.again, Again::Repeated { .. });

@@ -57,6 +57,14 @@ impl Pipeline {
         self.keep_refused(sender, refused, None).await
     }
 
+    /// What its sender heard when exactly this was refused before; none where the protocol had no words for
+    /// it, or they were erased since.
+    pub(super) async fn refusal_before(&self, sender: &Sender, content: Digest) -> Result<Option<Reply>, AcceptError> {
+        let id = InputId::derive(sender.channel(), sender.id(), as_refused(content));
+        let kept = self.store.reply_to(id).await?;
+        Ok(kept.filter(|reply| !reply.body.is_empty() && !reply::is_problem(reply)))
+    }
+
     /// Keeps it once, however often it comes; each time has its leaf. The numbers of `drawn` are those that
     /// the reply names.
     pub(super) async fn keep_refused(
@@ -68,7 +76,7 @@ impl Pipeline {
         let received_at = self.clock.now();
         let Refused { content, payload, record, reply } = refused;
         let leaf = || Leaf::new(&self.host, received_at, LeafBody::Accept(record.clone()));
-        let content = Digest::of_parts(&[content.as_bytes(), REFUSED]);
+        let content = as_refused(content);
         let id = InputId::derive(sender.channel(), sender.id(), content);
         let is_kept = self.store.reply_to(id).await?.is_some();
         let entry = JournalEntry {
@@ -106,4 +114,9 @@ impl Pipeline {
             error.into()
         })
     }
+}
+
+/// The content by which a refused input is known.
+fn as_refused(content: Digest) -> Digest {
+    Digest::of_parts(&[content.as_bytes(), REFUSED])
 }
