@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! inbox/NAME ─rename─▶ inbox/.taken/NAME ─accept─▶ journal ─▶ outbox/NAME.KEY.reply ─▶ archive/NAME.KEY
-//!                              └── nothing was kept ──▶ failed/NAME.KEY.reason.json ─▶ failed/NAME.KEY
+//!                              └── nothing was taken ─▶ failed/NAME.KEY.reason.json ─▶ failed/NAME.KEY
+//!                                        └── and its sender is told: outbox/NAME.KEY.reply, before both
 //! ```
 //!
 //! **When a file is whole.** When it has a name that is taken. Whoever writes into
@@ -15,11 +16,13 @@
 //! **After a crash.** What is in `.taken` is taken again, from the beginning: the same
 //! bytes are the same input, whose first reply is written once more. So a file has
 //! one effect wherever the host ended, and a reply that was fetched already may come
-//! a second time, with the same name and the same bytes.
+//! a second time, with the same name and the same bytes. The same holds for what a sender
+//! is told of a file that is refused: what was refused once is refused with the same words.
 //!
 //! **The archive** has what is on record, whatever was made of it; the reply says
-//! that, and exceptions ask people. In `failed` is what nothing was kept of: somebody
-//! has to act.
+//! that, and exceptions ask people. In `failed` is what nothing was taken of: somebody
+//! has to act. Where the protocol has words for that (of X12 a TA1), they are in the outbox,
+//! where the sender looks for answers; of what never was an input nobody is told there.
 //!
 //! Directories are held as handles (`folder/places.rs`): no name, link or `..` leads out of
 //! them.
@@ -72,7 +75,8 @@ pub enum End {
         /// Whether the same bytes were there before.
         duplicate: bool,
     },
-    /// Nothing was kept: it is among the failed ones, with the reason.
+    /// Nothing was taken: it is among the failed ones, with the reason, and what the protocol says to its
+    /// sender is in the outbox.
     Refused(Refusal),
     /// Something passing was in the way: it is tried again.
     Later {
@@ -85,7 +89,7 @@ pub enum End {
     Gone,
 }
 
-/// Why nothing of a file was kept.
+/// Why nothing of a file was taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A link could lead anywhere, a pipe could block, a directory has no bytes.
@@ -135,6 +139,13 @@ impl Refusal {
             Self::Conflict { .. } => "conflict",
             Self::Unpassed(_) => "busy",
         }
+    }
+
+    /// What the sender finds in the outbox: the protocol's own words, where it has any.
+    fn reply_file(&self) -> Option<Vec<u8>> {
+        let Self::Conflict { answer: Some(answer), .. } = self else { return None };
+        let is_protocols = !reply::is_hosts(answer) && !reply::is_problem(answer) && !answer.body.is_empty();
+        is_protocols.then(|| answer.body.clone())
     }
 }
 
@@ -267,11 +278,11 @@ impl Watched {
                 None => Refusal::Unpassed(why),
             },
         };
-        let (taken, reason) = (name.to_owned(), reason_file(name, &refusal)?);
-        match self.on_disk(move |places| places.set_aside(&taken, &reason)).await? {
+        let (taken, reason, reply) = (name.to_owned(), reason_file(name, &refusal)?, refusal.reply_file());
+        match self.on_disk(move |places| places.set_aside(&taken, &reason, reply.as_deref())).await? {
             Ok(()) => Ok(End::Refused(refusal)),
             Err(error) => {
-                let why = format!("it cannot be put among the failed ones: {error}");
+                let why = format!("it is refused, but its reply or the file itself could not be put in place: {error}");
                 Ok(End::Later { why, due_at: self.patience.again(name, now) })
             }
         }

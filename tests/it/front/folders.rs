@@ -9,7 +9,7 @@ use portreeve::config::Proposed;
 use portreeve::folder::{End, Refusal};
 use portreeve::host;
 use portreeve_pipeline::Clock;
-use portreeve_pipeline::accept::Input;
+use portreeve_pipeline::accept::{AcceptError, Input};
 use portreeve_store::Store;
 use portreeve_store::contract::OrderState;
 use serde_json::Value;
@@ -287,6 +287,94 @@ async fn an_envelope_with_other_bytes_is_refused_with_the_channels_words() {
     let (_, reason) = drops.reason();
     assert!(reason["problems"][0]["detail"].as_str().unwrap().contains("other content"), "{reason}");
     assert_eq!(reason["file"], "b.edi");
+    // The partner finds its TA1 where it looks for answers, under the name that the failed file has.
+    let (reason, failed) = (drops.only("failed", ".reason.json").0, drops.names("failed"));
+    let kept = failed.iter().find(|name| !name.ends_with(".reason.json")).unwrap();
+    let reply = drops.bytes("out", &format!("{kept}.reply"));
+    assert!(String::from_utf8_lossy(&reply).contains("TA1*000000001*260302*0800*R*025~"), "{kept}");
+    assert_eq!((reason, drops.names("out").len()), (format!("{kept}.reason.json"), 2), "one reply for each file");
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn wherever_the_host_ends_a_refused_file_has_one_reply_and_it_is_whole() {
+    for state in ["taken", "refused", "reply begun", "reply there", "reason there"] {
+        let drops = Drops::new();
+        let host = watching(drops.setup()).await;
+        drops.put("a.edi", &x12(1, &PurchaseOrder::clean("PO-1")));
+        scan(&host).await;
+        let taken = drops.names("out");
+        let other = x12(1, &PurchaseOrder::clean("PO-2"));
+        drops.put("b.edi", &other);
+        let answers = || drops.names("out").into_iter().filter(|name| !taken.contains(name)).collect::<Vec<_>>();
+        let mut answered = None;
+        if ["taken", "refused"].contains(&state) {
+            std::fs::rename(drops.path("in/b.edi"), drops.path("in/.taken/b.edi")).unwrap();
+            if state == "refused" {
+                let sender = host.host.pipeline.senders.of_local_file("edi", None).unwrap();
+                let input = Input { method: "POST".to_owned(), path: String::new(), headers: Vec::new(), body: other };
+                match host.host.pipeline.accept(&sender, input).await {
+                    Err(AcceptError::Conflict { reply: Some(reply), .. }) => answered = Some(reply.body),
+                    sent => panic!("{sent:?}"),
+                }
+            }
+        } else {
+            // To its end, and back to the step before: a rename leaves a file what it is.
+            scan(&host).await;
+            let reason = drops.only("failed", ".reason.json").0;
+            let name = reason.strip_suffix(".reason.json").unwrap();
+            std::fs::rename(drops.path("failed").join(name), drops.path("in/.taken/b.edi")).unwrap();
+            if state != "reason there" {
+                std::fs::remove_file(drops.path("failed").join(&reason)).unwrap();
+            }
+            let reply = drops.path("out").join(format!("{name}.reply"));
+            let whole = std::fs::read(&reply).unwrap();
+            if state == "reply begun" {
+                std::fs::remove_file(&reply).unwrap();
+                std::fs::write(drops.path("out").join(format!(".{name}.reply.part")), &whole[..20]).unwrap();
+            }
+            answered = Some(whole);
+        }
+        host.clock.advance_to(MORNING.plus_ms(3_600_000));
+        let mut host = host.restart().await;
+        host.host.watch().unwrap();
+        let ends = scan(&host).await;
+        assert!(matches!(&ends[..], [End::Refused(Refusal::Conflict { .. })]), "{state}: {ends:?}");
+
+        let [name] = &answers()[..] else { panic!("{state}: {:?}", drops.names("out")) };
+        let reply = drops.bytes("out", name);
+        assert!(String::from_utf8_lossy(&reply).contains("*R*025~"), "{state}");
+        if let Some(answered) = answered {
+            assert_eq!(reply, answered, "{state}: no second answer under another number");
+        }
+        assert_eq!(drops.names("failed").len(), 2, "{state}: the file and its reason");
+        assert!(drops.names("in").is_empty() && drops.names("in/.taken").is_empty(), "{state}");
+        host.verify().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_cannot_be_put_in_place_is_owed_and_the_file_stays_until_it_is() {
+    let drops = Drops::new();
+    let host = watching(drops.setup()).await;
+    drops.put("a.edi", &x12(1, &PurchaseOrder::clean("PO-1")));
+    drops.put("b.edi", &x12(1, &PurchaseOrder::clean("PO-2")));
+    scan(&host).await;
+    let reason = drops.only("failed", ".reason.json").0;
+    let name = reason.strip_suffix(".reason.json").unwrap();
+    std::fs::rename(drops.path("failed").join(name), drops.path("in/.taken/b.edi")).unwrap();
+    std::fs::remove_file(drops.path("failed").join(&reason)).unwrap();
+    let in_the_way = drops.path("out").join(format!("{name}.reply"));
+    let reply = std::fs::read(&in_the_way).unwrap();
+    std::fs::remove_file(&in_the_way).unwrap();
+    std::fs::create_dir(&in_the_way).unwrap();
+    let ends = scan(&host).await;
+    let [End::Later { due_at, .. }] = &ends[..] else { panic!("{ends:?}") };
+    assert_eq!((drops.names("failed").len(), drops.names("in/.taken")), (0, vec!["b.edi".to_owned()]));
+    std::fs::remove_dir(&in_the_way).unwrap();
+    host.clock.advance_to(*due_at);
+    assert!(matches!(&scan(&host).await[..], [End::Refused(_)]));
+    assert_eq!((std::fs::read(&in_the_way).unwrap(), drops.names("failed").len()), (reply, 2));
 }
 
 #[tokio::test]

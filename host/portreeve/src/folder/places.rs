@@ -177,9 +177,9 @@ impl Places {
         }
     }
 
-    /// Puts a file that nothing was kept of among the failed ones, with the reason
-    /// before it. Doing it again does the same.
-    pub(super) fn set_aside(&self, name: &OsStr, reason: &[u8]) -> io::Result<()> {
+    /// Puts a file that nothing was taken of among the failed ones, with the reason
+    /// before it and, before that, what its sender is told in the outbox. Doing it again does the same.
+    pub(super) fn set_aside(&self, name: &OsStr, reason: &[u8], reply: Option<&[u8]>) -> io::Result<()> {
         let metadata = match self.taken.symlink_metadata(name) {
             // It could not even be taken.
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -189,6 +189,9 @@ impl Places {
             metadata => metadata?,
         };
         let (stem, key) = (plain(name).unwrap_or(UNNAMED), key(name, &metadata));
+        if let Some(reply) = reply {
+            write_whole(&self.outbox, &format!("{stem}.{key}.reply"), reply)?;
+        }
         write_whole(&self.failed, &format!("{stem}.{key}.reason.json"), reason)?;
         self.put_away(name, &self.failed, &format!("{stem}.{key}"))
     }
