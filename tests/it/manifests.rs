@@ -145,6 +145,13 @@ fn both_readers_agree_on_what_a_setting_may_be() {
         (of_kind("kind = \"text\"\nchars_max = 3\ndefault = \"USD\"\nper_partner = true"), both),
         (of_kind("kind = \"text\"\nchars_max = 3\ndefault = \"EURO\""), none),
         (of_kind("kind = \"text\"\nchars_max = 0"), none),
+        (of_kind("kind = \"text\"\nparts_min = 2\nparts_max = 3\ndefault = \"ZZ:ACME\""), both),
+        (of_kind("kind = \"text\"\nparts_min = 2\ndefault = \"ACME\""), none),
+        (of_kind("kind = \"text\"\nparts_max = 1\ndefault = \"ZZ:ACME\""), none),
+        (of_kind("kind = \"text\"\nparts_min = 2\ndefault = \"ZZ:\""), none),
+        (of_kind("kind = \"text\"\nparts_min = 0"), none),
+        (of_kind("kind = \"text\"\nparts_min = 3\nparts_max = 2"), none),
+        (of_kind("kind = \"integer\"\nparts_max = 2"), none),
         (of_kind("kind = \"text\"\nchars_max = -1"), none),
         (of_kind("kind = \"text\"\nchars_max = 4294967296"), none),
         (of_kind("kind = \"text\"\nchoices = [\"a\"]"), none),
@@ -183,7 +190,8 @@ fn both_readers_agree_on_what_a_setting_may_be() {
         }
     }
     let page = std::fs::read_to_string(crate::support::tree().root().join("wit/README.md")).unwrap();
-    for key in ["about", "kind", "choices", "min", "max", "chars_max", "required", "default", "on", "per_partner"] {
+    let holds = ["about", "kind", "choices", "min", "max", "chars_max", "parts_min", "parts_max"];
+    for key in holds.into_iter().chain(["required", "default", "on", "per_partner"]) {
         assert!(page.contains(&format!("`{key}`")), "wit/README.md does not name `{key}` of a setting");
     }
 }

@@ -1107,7 +1107,7 @@ impl Target {
 
 /// Settings that the host makes for a message. A target that had them could send one order's
 /// message under another one's number.
-const HOSTS_OWN: [&str; 6] =
+pub(crate) const HOSTS_OWN: [&str; 6] =
     [ORDER_NUMBER, ORDER_DATE, ORDER_PARTNER, INTERCHANGE_PARTNER, INTERCHANGE_NUMBER, INTERCHANGE_AT];
 
 /// What the sender of an order calls it.

@@ -14,7 +14,8 @@
 //! The settings of a place are one map, so one is known if any of its plugins reads it. A plugin
 //! that says nothing of its settings may read any. What the host gives by itself (the order's
 //! number, an interchange's, from when on a list is wanted) is nobody's to write, and is not
-//! declared.
+//! declared, but for whom an interchange goes to: people write that in [target.interchange], in
+//! the connector's own notation, and so a connector may say what that is.
 
 mod problem;
 
@@ -28,7 +29,7 @@ use portreeve_sandbox::Call;
 use self::problem::Slip;
 use crate::feed::{ANSWER_TIMEOUT, URL};
 use crate::poll::Poll;
-use crate::route::{Channel, Routes, Target};
+use crate::route::{Channel, HOSTS_OWN, INTERCHANGE_PARTNER, Interchanges, Routes, Target};
 
 pub use problem::SettingProblem;
 
@@ -66,7 +67,8 @@ impl Routes {
         let channels = self.channels.iter().map(|channel| self.channel_place(channel));
         let targets = self.targets.iter().map(target_place);
         let places = channels.chain(targets).chain(self.poll_places()).chain(self.system_places());
-        places.flat_map(|place| place.problems(declared)).collect()
+        let partners = self.targets.iter().filter_map(|target| partner_problem(target, declared));
+        places.flat_map(|place| place.problems(declared)).chain(partners).collect()
     }
 
     fn channel_place<'a>(&'a self, channel: &'a Channel) -> Place<'a> {
@@ -120,6 +122,34 @@ fn target_place(target: &Target) -> Place<'_> {
     let (what, readers) = (if is_the_hosts { "subscriber" } else { "target" }, calls.clone());
     let called = format!("{what} `{}`", target.id);
     Place { called, settings: &target.settings, beside: None, readers, calls, is_the_hosts }
+}
+
+/// What is wrong with whom the interchanges of a target go to, by what its connector says of that.
+fn partner_problem(target: &Target, declared: &Declarations) -> Option<SettingProblem> {
+    let (connector, id) = (&target.connector, &target.id);
+    let setting = declared.get(connector)?.get(INTERCHANGE_PARTNER)?;
+    let (kind, sentence) = match &target.interchange {
+        None if setting.required => (
+            Slip::Missing,
+            format!(
+                "target `{id}` has no [target.interchange], by which the host tells `{connector}` whom its messages go to and under which number; add it"
+            ),
+        ),
+        Some(Interchanges { partner: Some(partner), .. }) => {
+            let (expected, about) = (setting.expected(partner)?, &setting.about);
+            let shown = on_one_line(&partner.chars().take(SHOWN_CHARS_MAX).collect::<String>());
+            (
+                Slip::NotTaken,
+                format!(
+                    "`partner` in [target.interchange] of target `{id}` is `{shown}`, and `{connector}` takes {expected} ({about}); correct it"
+                ),
+            )
+        }
+        // Without one it is the partner by whom the order came, as that channel's connector writes it.
+        Some(Interchanges { partner: None, .. }) | None => return None,
+    };
+    let (place, setting) = (format!("target `{id}`"), INTERCHANGE_PARTNER.to_owned());
+    Some(SettingProblem { place, setting, kind, plugins: [connector.clone()].into(), sentence })
 }
 
 impl<'a> Place<'a> {
@@ -234,13 +264,14 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The settings that a call reads.
+/// The settings that a call reads, of those that people give.
 fn read_by<'a>(
     (plugin, call): Reader<'_>,
     declared: &'a Declarations,
 ) -> impl Iterator<Item = (&'a str, &'a DeclaredSetting)> + use<'a> {
     let of_plugin = declared.get(plugin).into_iter().flatten();
-    let read = of_plugin.filter(move |(_, setting)| setting.is_read_on(call));
+    let of_people = of_plugin.filter(|(name, _)| !HOSTS_OWN.contains(&name.as_str()));
+    let read = of_people.filter(move |(_, setting)| setting.is_read_on(call));
     read.map(|(name, setting)| (name.as_str(), setting))
 }
 
@@ -272,6 +303,12 @@ mod tests {
                 "currency": {"about": "A currency", "kind": "text", "chars_max": 3, "on": ["to-canonical"]},
             },
             "silent": {},
+            "sending": {
+                "interchange-partner": {
+                    "about": "Whom it goes to", "kind": "text", "required": true, "parts_min": 2, "parts_max": 3,
+                    "on": ["deliver"],
+                },
+            },
         });
         serde_json::from_value(said).unwrap()
     }
@@ -337,6 +374,42 @@ mod tests {
                 "no plugin of target `erp` (`documents`, `rest`) reads a setting `asked` (read are `account`, `answer-timeout-ms`, `base-url`, `usage`); take it out",
             ],
         );
+    }
+
+    #[test]
+    fn whom_an_interchange_goes_to_is_written_as_its_connector_takes_it_and_the_host_alone_gives_it() {
+        let sending = |interchange: Value, settings: Value| {
+            let mut routes = target_of("sending", false, settings);
+            if !interchange.is_null() {
+                let target = routes.pointer_mut("/target/0").unwrap().as_object_mut().unwrap();
+                target.insert("interchange".to_owned(), interchange);
+            }
+            routes
+        };
+        for partner in ["ZZ:ACME", "ZZ:ACME:DOCK"] {
+            check(sending(json!({"partner": partner}), json!({})), &[]);
+        }
+        check(sending(json!({}), json!({})), &[]);
+        check(
+            sending(json!({"partner": "ACME"}), json!({})),
+            &[
+                "`partner` in [target.interchange] of target `erp` is `ACME`, and `sending` takes 2 to 3 parts between colons (Whom it goes to); correct it",
+            ],
+        );
+        check(
+            sending(Value::Null, json!({})),
+            &[
+                "target `erp` has no [target.interchange], by which the host tells `sending` whom its messages go to and under which number; add it",
+            ],
+        );
+        // It is no setting of the target, whoever declares it.
+        check(
+            sending(json!({}), json!({"interchange-partner": "ZZ:ACME"})),
+            &[
+                "no plugin of target `erp` (`documents`, `sending`) reads a setting `interchange-partner` (read are `account`); take it out",
+            ],
+        );
+        check(target_of("rest", false, json!({"base-url": "https://erp.example"})), &[]);
     }
 
     #[test]

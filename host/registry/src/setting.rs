@@ -40,6 +40,12 @@ pub struct DeclaredSetting {
     /// Characters of a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chars_max: Option<u32>,
+    /// Parts of a text, apart by colons and none of them empty: the fewest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts_min: Option<u32>,
+    /// The most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts_max: Option<u32>,
     /// The calls that read it; all, where nothing is said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on: Vec<String>,
@@ -88,13 +94,7 @@ impl DeclaredSetting {
     #[must_use]
     pub fn expected(&self, value: &str) -> Option<String> {
         let (takes, expected) = match self.kind {
-            SettingKind::Text => match self.chars_max {
-                None => return None,
-                Some(most) => {
-                    let fits = u32::try_from(value.chars().count()).is_ok_and(|chars| chars <= most);
-                    (fits, format!("at most {most} characters"))
-                }
-            },
+            SettingKind::Text => (self.is_as_long(value) && self.is_parted(value), self.text()?),
             SettingKind::Integer => {
                 let (min, max) = (self.min.unwrap_or(i64::MIN), self.max.unwrap_or(i64::MAX));
                 (
@@ -115,13 +115,12 @@ impl DeclaredSetting {
     /// What it may hold and when, for people: `whole number from 1 to 200, 50 unless set; read on poll`.
     #[must_use]
     pub fn described(&self) -> String {
-        let holds = match (self.kind, self.chars_max) {
-            (SettingKind::Text, None) => "text".to_owned(),
-            (SettingKind::Text, Some(most)) => format!("text of at most {most} characters"),
-            (SettingKind::Integer, _) => self.numbers(),
-            (SettingKind::Boolean, _) => "`true` or `false`".to_owned(),
-            (SettingKind::Choice, _) => format!("one of {}", self.words()),
-            (SettingKind::Choices, _) => format!("some of {}", self.words()),
+        let holds = match self.kind {
+            SettingKind::Text => self.text().map_or("text".to_owned(), |bounds| format!("text of {bounds}")),
+            SettingKind::Integer => self.numbers(),
+            SettingKind::Boolean => "`true` or `false`".to_owned(),
+            SettingKind::Choice => format!("one of {}", self.words()),
+            SettingKind::Choices => format!("some of {}", self.words()),
         };
         let need = match (&self.default, self.required) {
             (Some(default), _) => format!(", `{default}` unless set"),
@@ -139,6 +138,34 @@ impl DeclaredSetting {
 
     fn words(&self) -> String {
         self.choices.iter().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What binds a text; none where nothing does.
+    fn text(&self) -> Option<String> {
+        let parts = match (self.parts_min, self.parts_max) {
+            (None, None) => None,
+            (Some(min), Some(max)) if min == max => Some(format!("{min} parts between colons")),
+            (Some(min), Some(max)) => Some(format!("{min} to {max} parts between colons")),
+            (Some(min), None) => Some(format!("{min} parts between colons or more")),
+            (None, Some(max)) => Some(format!("at most {max} parts between colons")),
+        };
+        let chars = self.chars_max.map(|most| format!("at most {most} characters"));
+        let bounds: Vec<String> = parts.into_iter().chain(chars).collect();
+        (!bounds.is_empty()).then(|| bounds.join(" and "))
+    }
+
+    fn is_as_long(&self, text: &str) -> bool {
+        let fits = |most: u32| u32::try_from(text.chars().count()).is_ok_and(|chars| chars <= most);
+        self.chars_max.is_none_or(fits)
+    }
+
+    fn is_parted(&self, text: &str) -> bool {
+        if self.parts_min.or(self.parts_max).is_none() {
+            return true;
+        }
+        let count = u32::try_from(text.split(':').count()).unwrap_or(u32::MAX);
+        let is_whole = text.split(':').all(|part| !part.is_empty());
+        is_whole && (self.parts_min.unwrap_or(1)..=self.parts_max.unwrap_or(u32::MAX)).contains(&count)
     }
 
     fn numbers(&self) -> String {
@@ -180,6 +207,20 @@ impl DeclaredSetting {
             }
             Some(0) => slips.push(("chars_max", "0".to_owned(), "1 or more")),
             Some(_) | None => {}
+        }
+        for (key, parts) in [("parts_min", self.parts_min), ("parts_max", self.parts_max)] {
+            match parts {
+                Some(parts) if self.kind != SettingKind::Text => {
+                    slips.push((key, parts.to_string(), "nothing, for only a text has parts"));
+                }
+                Some(0) => slips.push((key, "0".to_owned(), "1 or more")),
+                Some(_) | None => {}
+            }
+        }
+        if let (Some(min), Some(max)) = (self.parts_min, self.parts_max)
+            && min > max
+        {
+            slips.push(("parts_min", min.to_string(), "no more than `parts_max`"));
         }
         if let Some(default) = &self.default {
             if self.required {
@@ -244,6 +285,14 @@ mod tests {
     fn a_setting_takes_what_its_kind_says_and_nothing_else() {
         check("kind = \"text\"", &["", "anything at all"], &[], "");
         check("kind = \"text\"\nchars_max = 3", &["", "USD", "äöü"], &["EURO"], "at most 3 characters");
+        let party = "kind = \"text\"\nparts_min = 2\nparts_max = 3";
+        check(
+            party,
+            &["ZZ:ACME", "ZZ:ACME:A"],
+            &["", "ACME", "ZZ:", ":ACME", "Z:A:B:C"],
+            "2 to 3 parts between colons",
+        );
+        check("kind = \"text\"\nparts_max = 1", &["ACME"], &["", "ZZ:ACME"], "at most 1 parts between colons");
         check(
             "kind = \"integer\"",
             &["-1", "0", "7"],
@@ -276,6 +325,11 @@ mod tests {
                 "whole number from 1 to 200, `50` unless set; read on poll",
             ),
             ("kind = \"choices\"\nchoices = [\"850\", \"860\"]", "some of `850`, `860`"),
+            ("kind = \"text\"\nchars_max = 3\ndefault = \"*>~\"", "text of at most 3 characters, `*>~` unless set"),
+            (
+                "kind = \"text\"\nchars_max = 35\nparts_min = 2\nparts_max = 2",
+                "text of 2 parts between colons and at most 35 characters",
+            ),
         ] {
             assert_eq!(setting(declared).described(), said);
         }

@@ -246,6 +246,10 @@ pub struct Setting {
     pub max: Option<i64>,
     /// Characters of a text.
     pub chars_max: Option<u32>,
+    /// Parts of a text, apart by colons and none of them empty: the fewest.
+    pub parts_min: Option<u32>,
+    /// The most.
+    pub parts_max: Option<u32>,
     /// The calls that read it; all, where nothing is said.
     #[serde(default)]
     pub on: Vec<String>,
@@ -296,6 +300,16 @@ impl Setting {
             }
             Some(_) | None => {}
         }
+        for (key, parts) in [("parts_min", self.parts_min), ("parts_max", self.parts_max)] {
+            if let Some(parts) = parts.filter(|parts| self.kind != SettingKind::Text || *parts == 0) {
+                return Some((key, parts.to_string(), "1 or more, for a text alone"));
+            }
+        }
+        if let (Some(min), Some(max)) = (self.parts_min, self.parts_max)
+            && min > max
+        {
+            return Some(("parts_min", min.to_string(), "no more than `parts_max`"));
+        }
         if let Some(default) = &self.default
             && (self.required || !self.takes(default))
         {
@@ -311,7 +325,7 @@ impl Setting {
         match self.kind {
             SettingKind::Text => {
                 let chars = u32::try_from(value.chars().count()).unwrap_or(u32::MAX);
-                self.chars_max.is_none_or(|most| chars <= most)
+                self.chars_max.is_none_or(|most| chars <= most) && self.is_parted(value)
             }
             SettingKind::Integer => {
                 let (min, max) = (self.min.unwrap_or(i64::MIN), self.max.unwrap_or(i64::MAX));
@@ -324,6 +338,15 @@ impl Setting {
                 named.peek().is_some() && named.all(offers)
             }
         }
+    }
+
+    fn is_parted(&self, text: &str) -> bool {
+        if self.parts_min.or(self.parts_max).is_none() {
+            return true;
+        }
+        let count = u32::try_from(text.split(':').count()).unwrap_or(u32::MAX);
+        let is_whole = text.split(':').all(|part| !part.is_empty());
+        is_whole && (self.parts_min.unwrap_or(1)..=self.parts_max.unwrap_or(u32::MAX)).contains(&count)
     }
 }
 
