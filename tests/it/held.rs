@@ -301,7 +301,7 @@ async fn a_block_that_orders_wait_with_is_neither_renamed_nor_taken_out_until_no
     let second = held(&host, 2, "PO-2").await;
 
     let main = "portreeve.toml";
-    let renamed = to_books(&shop).replace(main, "create = \"adobe/held\"", "create = \"adobe/waits\"");
+    let renamed = to_books(&shop).replace(main, "create = \"adobe/held\"", "create = \"adobe/shipment\"");
     let taken_out = without_blocks(&shop);
     let moved = to_books(&shop).replace(main, "id = \"books\"", "id = \"ledgers\"").replace(
         main,
@@ -348,7 +348,7 @@ async fn word_of_a_hold_stays_known_while_orders_wait_whose_own_target_was_told_
     host.come_to_rest().await;
 
     // What the books make of that kind only they know: it may be the order.
-    let renamed = effect.replace("adobe/held", "adobe/waits");
+    let renamed = effect.replace("adobe/held", "adobe/released");
     for setup in [without_blocks(&shop), without_blocks(&shop).append("portreeve.toml", &renamed)] {
         let said = refused_beside(&host, &setup).await;
         let sentence = "found 1 orders that wait and of which target `books` was told by `adobe/held`, such as `PO-1`, expected an [[effect]] of `order.held`";

@@ -70,6 +70,8 @@ mod manifests;
 
 mod settings;
 
+mod asked;
+
 mod samples;
 
 mod road;

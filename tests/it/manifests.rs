@@ -197,6 +197,39 @@ fn both_readers_agree_on_what_a_setting_may_be() {
 }
 
 #[test]
+fn both_readers_agree_on_what_is_said_of_messages() {
+    let of = |rest: &str| format!("[handles]\nrenders = [\"x12/855\"]\n{rest}");
+    let (transformers, none) = ([false, true, false], [false, false, false]);
+    for (lines, kinds) in [
+        ("[messages]\n".to_owned(), [true, true, true]),
+        (of("[messages.\"x12/855\"]\n"), transformers),
+        (of("[messages.\"x12/855\"]\nof = [\"order.accepted\", \"order.rejected\"]"), transformers),
+        (of("[messages.\"x12/855-held\"]\nof = []\nrenders = \"x12/855\""), transformers),
+        (of("[messages.\"a.b/c-d\"]\nrenders = \"x12/855\""), transformers),
+        (of("[messages.\"x12/855-held\"]"), none),
+        (of("[messages.\"x12/855\"]\nrenders = \"x12/940\""), none),
+        (of("[messages.\"x12/855\"]\nof = [\"Order accepted\"]"), none),
+        (of("[messages.\"x12/855\"]\nof = \"order.accepted\""), none),
+        (of("[messages.\"x12/855\"]\nwish = true"), none),
+        (of("[messages.\"X12/855\"]\nrenders = \"x12/855\""), none),
+        (of("[messages.\"\"]\nrenders = \"x12/855\""), none),
+        (of(&format!("[messages.\"{}\"]\nrenders = \"x12/855\"", "a".repeat(65))), none),
+        (of("[messages]\n\"x12/855\" = \"order.accepted\""), none),
+        ("[messages.\"x12/855\"]\n".to_owned(), none),
+    ] {
+        for (kind, good) in ["connector", "transformer", "scorer"].into_iter().zip(kinds) {
+            check(&manifest(kind, &[], &lines), good);
+        }
+    }
+    // Each slip is told, whatever else is wrong.
+    let wrong = "[messages.\"x12/855\"]\nof = [\"A\", \"B\"]\n[messages.\"x12/940\"]\nof = [\"order.created\"]";
+    let lines = of(wrong);
+    let slips = Read::read(&manifest("transformer", &[], &lines)).unwrap_err();
+    assert_eq!(slips.len(), 3, "{slips:?}");
+    assert!(slips[2].to_string().contains("`messages.x12/940.renders` as `x12/940`"), "{}", slips[2]);
+}
+
+#[test]
 fn both_readers_know_the_same_limits_and_take_none_without_effect() {
     let choices = portreeve_sandbox::LimitChoices::default();
     for (limit, _) in choices.named() {

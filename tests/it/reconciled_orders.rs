@@ -363,8 +363,8 @@ async fn what_left_and_is_still_open_in_the_erp_is_told_as_where_each_of_them_is
     let nothing_posted = posting(Mischief::default())
         .replace(
             "portreeve.toml",
-            "on = \"shipment.confirmed\"\ntarget = \"erp\"",
-            "on = \"shipment.delayed\"\ntarget = \"erp\"",
+            "on = \"shipment.confirmed\"\ntarget = \"erp\"\nkind = \"business-central/ship-and-invoice\"",
+            "on = \"shipment.delayed\"\ntarget = \"erp\"\nkind = \"business-central/close\"",
         )
         .replace("portreeve.toml", "\"return.received\"]", "\"return.received\", \"shipment.delayed\"]");
     let (host, orders) = with_orders(nothing_posted, 1).await;

@@ -11,6 +11,7 @@ use portreeve_store::contract::OrderState;
 use serde_json::{Value, json};
 
 use crate::faults::{Fault, FaultyStore};
+use crate::packages::changed;
 use crate::support::exceptions::{about, decide};
 use crate::support::{PurchaseOrder, Setup, TestHost, x12};
 
@@ -461,12 +462,20 @@ async fn what_paid_a_refund_is_not_replayed_whatever_pays_refunds_by_then() {
     host.clock.advance_to(host.clock.now().plus_ms(1));
     let until = host.clock.now();
     let wanted = ReplayWanted { target: "payments", channel: None, kind: None, since, until, shipped: true, most: 5 };
-    let nobody = |setup: Setup| {
-        setup.replace("portreeve.toml", "[refunds]\ntarget = \"payments\"", "[refunds]\ntarget = \"erp\"")
-    };
+    let to_erp = "[refunds]\ntarget = \"erp\"\nkind = \"business-central/cancel\"";
+    let nobody = |setup: Setup| setup.replace("portreeve.toml", "[refunds]\ntarget = \"payments\"", to_erp);
     // A word of refunds to the same system is of another kind than what paid this one.
     let told = "\n[[effect]]\non = \"refund.issued\"\ntarget = \"payments\"\nkind = \"stripe/note\"\n";
-    for setup in [setup(&payments), nobody(setup(&payments)), nobody(setup(&payments)).append("portreeve.toml", told)] {
+    // Two plugins that have a second kind.
+    let folder = tempfile::tempdir().unwrap();
+    let with_notes = |setup: Setup, plugin: &str| {
+        let path = folder.path().join(format!("{plugin}.wasm"));
+        let second = ("= [\"stripe/refund\"]", "= [\"stripe/refund\", \"stripe/note\"]");
+        std::fs::write(&path, changed(plugin, &[second])).unwrap();
+        setup.shipped_as(plugin, &path)
+    };
+    let noting = with_notes(with_notes(nobody(setup(&payments)), "stripe"), "stripe-events");
+    for setup in [setup(&payments), nobody(setup(&payments)), noting.append("portreeve.toml", told)] {
         host = host.restart_as(setup).await;
         let plan = host.host.pipeline.show_replay(wanted).await.unwrap();
         let left_out: Vec<_> = plan.left_out.iter().map(|(delivery, why)| (delivery.number.as_str(), *why)).collect();

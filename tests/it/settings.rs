@@ -20,7 +20,7 @@ fn given(settings: &str) -> Setup {
 }
 
 /// A check says all of this, and the configuration does not become active for the same reasons.
-async fn told(setup: Setup, sentences: &[&str]) {
+pub(crate) async fn told(setup: Setup, sentences: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let config = setup.configuration(folder.path());
     refused(&["route", "check", "--config", config.to_str().unwrap()], sentences).await;
@@ -47,7 +47,7 @@ async fn a_plugin_that_is_not_built_is_named_and_not_taken_for_one_that_was_look
     std::fs::remove_file(config.join("x12.wasm")).unwrap();
     let config = config.to_str().unwrap();
     let checked = run(&["route", "check", "--config", config]).await.unwrap();
-    assert!(checked.contains("the settings of `x12` were not looked at"), "{checked}");
+    assert!(checked.contains("the settings and messages of `x12` were not looked at"), "{checked}");
     let checked = json(&["route", "check", "--config", config]).await.remove(0);
     assert_eq!(checked["settings_not_looked_at"], serde_json::json!(["x12"]));
 }
@@ -275,7 +275,7 @@ fn differences(plugin: &str, declared: &[&str], source: &str) -> Vec<String> {
     undeclared.chain(unasked).collect()
 }
 
-fn source_of(folder: &Path) -> String {
+pub(crate) fn source_of(folder: &Path) -> String {
     let mut sources = Vec::new();
     let mut open = vec![folder.join("src")];
     while let Some(folder) = open.pop() {

@@ -3,6 +3,7 @@
 //!
 //! The order of stages is not configurable; only who does the work of each is.
 
+mod asked;
 mod blocks;
 mod due;
 
@@ -26,6 +27,7 @@ use crate::poll::Poll;
 use crate::process::{self, Process};
 use crate::reconcile::Reconciliation;
 
+pub use self::asked::{Manifests, MessageProblem};
 pub use self::due::Due;
 pub use self::held::{Blocked, HeldOrders};
 pub(crate) use self::held::{ORDER_HELD, ORDER_RELEASED};

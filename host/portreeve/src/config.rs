@@ -480,10 +480,10 @@ impl Files {
         self.checked(Some(at), &Declared::default())
     }
 
-    /// The same, with what plugins say of their settings and limits: whoever gives them other settings, or
-    /// a window that one of their calls may be too much for, is told so. It is asked of what is to become
-    /// active alone: an earlier component that people go back to may know other settings than the newest,
-    /// and must not keep a host from starting.
+    /// The same, with what plugins say of their settings, messages and limits: whoever gives them other
+    /// settings, asks them for other messages, or has a window that one of their calls may be too much for, is
+    /// told so. It is asked of what is to become active alone: an earlier component that people go back to may
+    /// know other settings than the newest, and must not keep a host from starting.
     ///
     /// # Errors
     /// As [`Files::check`].
@@ -508,6 +508,7 @@ impl Files {
         let routes = routes_of(&host);
         let mut problems = host_problems(&host, &routes);
         problems.extend(routes.setting_problems(&declared.settings).iter().map(ToString::to_string));
+        problems.extend(routes.message_problems(&declared.manifests).iter().map(ToString::to_string));
         problems.extend(windows::too_small(&host.plugins, &routes, |plugin| declared.requests(plugin)));
         let authority = Authority::load(
             &[SourceFile { name: GRANTS_FILE, text: &self.grants }],

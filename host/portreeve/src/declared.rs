@@ -1,5 +1,5 @@
-//! What the plugins of a folder of configuration say of their settings, and how many requests a call of
-//! theirs may make, out of its components.
+//! What the plugins of a folder of configuration say of their settings and messages, and how many requests
+//! a call of theirs may make, out of its components.
 //!
 //! Routes are checked before anything is built, so a component that is not there is no fault
 //! here: whoever asks is told of which plugins nothing could be looked at, and trying the
@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use portreeve_model::{Digest, PluginName};
+use portreeve_pipeline::route::Manifests;
 use portreeve_pipeline::settings::Declarations;
 use portreeve_registry::Package;
 use portreeve_registry::file::read_component;
-use portreeve_sandbox::{LimitChoices, Limits};
+use portreeve_sandbox::Limits;
 
 use crate::config::{PluginEntry, Proposed};
 
@@ -21,8 +22,8 @@ use crate::config::{PluginEntry, Proposed};
 pub struct Declared {
     /// What they declare, of those that declare anything.
     pub settings: Declarations,
-    /// The limits that they ask for.
-    limits: BTreeMap<PluginName, LimitChoices>,
+    /// All that they say.
+    pub manifests: Manifests,
     /// Those whose component is not there, or is none.
     pub unread: Vec<PluginName>,
 }
@@ -52,7 +53,7 @@ impl Declared {
 
     /// How many requests one call of a plugin may make, by what it asks for and its entry grants.
     pub(crate) fn requests(&self, plugin: &PluginEntry) -> Option<u64> {
-        let asked = self.limits.get(&plugin.name)?;
+        let asked = &self.manifests.get(&plugin.name)?.limits;
         Some(Limits::smallest(asked, &plugin.grant.limits).http_requests)
     }
 
@@ -60,9 +61,9 @@ impl Declared {
         // What is wrong with a component is said where it is tried, with its reason.
         match component.and_then(|bytes| Package::read(bytes, None).ok()) {
             Some(package) => {
-                self.limits.insert(name.clone(), package.manifest().limits);
-                let settings = package.manifest().settings.clone();
-                self.settings.extend(settings.map(|settings| (name.clone(), settings)));
+                let manifest = package.manifest().clone();
+                self.settings.extend(manifest.settings.clone().map(|settings| (name.clone(), settings)));
+                self.manifests.insert(name.clone(), manifest);
             }
             None => self.unread.push(name.clone()),
         }

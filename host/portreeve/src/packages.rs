@@ -29,6 +29,7 @@ use async_trait::async_trait;
 use portreeve_api::package::{Act, Acted, Halted, Lifecycle, PackageRow, Refusal, TrustChanged};
 use portreeve_model::strict::SourceFile;
 use portreeve_model::{Digest, Instant, PluginName};
+use portreeve_pipeline::route::Manifests;
 use portreeve_pipeline::settings::Declarations;
 use portreeve_pipeline::{Active, Pipeline, Slot, Why};
 use portreeve_record::leaf::{ConfigurationLeaf, Label, PackageLeaf, PackageStep};
@@ -243,6 +244,7 @@ impl Packages {
         let trusted = self.judge(&base.configuration.trust, &package, Occasion::New)?;
         self.fits_its_routes(name, &package)?;
         self.knows_its_settings(name, &package)?;
+        self.knows_its_messages(name, &package)?;
         let given = grant.as_deref().map(read_grant).transpose().map_err(refused)?;
         let grown = self.grown(&base, name, &package, given.as_ref())?;
         let kept = given.as_ref().map(toml::to_string).transpose().map_err(internal)?;
@@ -279,6 +281,7 @@ impl Packages {
         self.grown(&base, name, &package, own.as_ref())?;
         if base.configuration.components.get(name) != Some(&component) {
             self.knows_its_settings(name, &package)?;
+            self.knows_its_messages(name, &package)?;
         }
         let next = base.files.activated(name, component, grant);
         self.go_on(base, next, name, component, PackageStep::Activated, Occasion::New, who).await
@@ -634,6 +637,28 @@ impl Packages {
         }
         Err(Refusal::Refused(format!(
             "`{name}` {} has other settings than the configuration: {}; change both together, with `portreeve init`",
+            package.manifest().plugin.version,
+            problems.join("; ")
+        )))
+    }
+
+    /// Check: it makes and takes the messages that its routes ask it for. What the component before did not
+    /// is nobody's news; going back to one is never refused.
+    fn knows_its_messages(&self, name: &PluginName, package: &Package) -> Result<(), Refusal> {
+        let active = self.pipeline.plugins.now();
+        let before: Manifests =
+            active.ready().map(|(name, installed)| (name.clone(), installed.manifest.clone())).collect();
+        let mut after = before.clone();
+        after.insert(name.clone(), package.manifest().clone());
+        let known = self.pipeline.routes.message_problems(&before);
+        let problems = self.pipeline.routes.message_problems(&after).into_iter();
+        let problems: Vec<String> =
+            problems.filter(|problem| !problem.was_among(&known)).map(|problem| problem.to_string()).collect();
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal::Refused(format!(
+            "`{name}` {} has other messages than the configuration asks for: {}; change both together, with `portreeve init`",
             package.manifest().plugin.version,
             problems.join("; ")
         )))

@@ -19,6 +19,8 @@ pub mod manifest;
 
 pub mod setting;
 
+pub mod message;
+
 pub mod signature;
 
 pub mod package;
@@ -44,6 +46,7 @@ pub use file::FileError;
 pub use grant::PlatformGrant;
 pub use growth::{Growth, growth};
 pub use manifest::{Manifest, ManifestError};
+pub use message::{DeclaredMessage, DeclaredMessages};
 pub use package::{Package, PackageError};
 pub use quarantine::Quarantine;
 pub use setting::{DeclaredSetting, DeclaredSettings, SettingKind};

@@ -13,6 +13,7 @@ use portreeve_sandbox::inspect::MANIFEST_BYTES_MAX;
 use portreeve_sandbox::{CONTRACT, Declared, Inspection, LimitChoices};
 use serde::{Deserialize, Serialize};
 
+use crate::message::DeclaredMessages;
 use crate::setting::DeclaredSettings;
 
 /// What is wrong with a manifest.
@@ -93,6 +94,9 @@ pub struct Manifest {
     /// What it takes and makes.
     #[serde(default)]
     pub handles: Handles,
+    /// What more it says of kinds of messages that it is asked for.
+    #[serde(default, skip_serializing_if = "DeclaredMessages::is_empty")]
+    pub messages: DeclaredMessages,
     /// The settings that it reads; where nothing is said it may read any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<DeclaredSettings>,
@@ -231,6 +235,7 @@ impl Manifest {
         self.check_imports(problems);
         self.check_limits(problems);
         self.check_handles(problems);
+        self.check_messages(problems);
         self.check_settings(problems);
     }
 
@@ -280,8 +285,30 @@ impl Manifest {
             ("handles.renders", &handles.renders, transformer, "transformer"),
         ] {
             self.only(key, !kinds.is_empty(), may, only, problems);
-            let kind = "1 to 64 lower-case letters, digits, dashes, dots and slashes";
-            expect_each(key, kinds, is_document_kind, kind, problems);
+            expect_each(key, kinds, is_document_kind, KIND, problems);
+        }
+    }
+
+    fn check_messages(&self, problems: &mut Slips) {
+        let transformer = self.plugin.kind == PluginKind::Transformer;
+        self.only("messages", !self.messages.is_empty(), transformer, "transformer", problems);
+        let may_render = transformer && knows(&problems.wrong, "handles.renders");
+        for (kind, message) in &self.messages {
+            let key = format!("messages.{kind}");
+            let mut wrong = |part: &str, found: &str, expected| {
+                let key_of_part = format!("{}{part}", shown(&key));
+                problems.push(&key, || ManifestError::Value { key: key_of_part, found: shown(found), expected });
+            };
+            if !is_document_kind(kind) {
+                wrong("", kind, KIND);
+            }
+            for event in message.of.iter().filter(|event| !is_document_kind(event)) {
+                wrong(".of", event, EVENT);
+            }
+            let renders = message.renders.as_ref().unwrap_or(kind);
+            if may_render && !self.handles.renders.contains(renders) {
+                wrong(".renders", renders, "a kind that `handles.renders` has");
+            }
         }
     }
 
@@ -502,6 +529,8 @@ fn of_table(table: &toml::Table) -> Result<Manifest, ManifestError> {
 
 const NAME: &str = "1 to 64 lower-case letters, digits and dashes, a letter first";
 const SENTENCE: &str = "1 to 1024 bytes without control characters";
+const KIND: &str = "1 to 64 lower-case letters, digits, dashes, dots and slashes";
+const EVENT: &str = "the name of a canonical event such as order.accepted";
 
 fn expect_each(key: &str, found: &[String], fits: impl Fn(&str) -> bool, expected: &'static str, problems: &mut Slips) {
     found.iter().for_each(|one| expect(key, one, &fits, expected, problems));

@@ -33,8 +33,8 @@ use std::path::{Path, PathBuf};
 pub use cargo::PROFILE;
 pub use error::BuildError;
 pub use manifest::{
-    CONTRACT, Handles, Imports, Kind, Limits, MANIFEST_BYTES_MAX, Manifest, ManifestError, PluginTable, Setting,
-    SettingKind,
+    CONTRACT, Handles, Imports, Kind, Limits, MANIFEST_BYTES_MAX, Manifest, ManifestError, Message, PluginTable,
+    Setting, SettingKind,
 };
 pub use section::{SECTION_NAME, SectionError, embed};
 

@@ -16,6 +16,7 @@ pub const MANIFEST_BYTES_MAX: usize = 64 * 1024;
 
 const NAME_BYTES_MAX: usize = 64;
 const NAME: &str = "1 to 64 lower-case letters, digits and dashes, a letter first";
+const KIND: &str = "a kind such as x12/850: lower-case letters, digits, dashes, dots and slashes";
 const SENTENCE_BYTES_MAX: usize = 1_024;
 const SENTENCE: &str = "text of 1 to 1024 bytes without control characters";
 const CHOICE_BYTES_MAX: usize = 64;
@@ -74,6 +75,9 @@ pub struct Manifest {
     /// Which documents and messages it is for.
     #[serde(default)]
     pub handles: Handles,
+    /// What more it says of kinds of messages that it is asked for.
+    #[serde(default)]
+    pub messages: BTreeMap<String, Message>,
     /// The settings that it reads; where nothing is said it may read any.
     #[serde(default)]
     pub settings: Option<BTreeMap<String, Setting>>,
@@ -222,6 +226,17 @@ pub struct Handles {
     /// Kinds of messages that a transformer renders.
     #[serde(default)]
     pub renders: Vec<String>,
+}
+
+/// A kind of message that a transformer is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    /// The canonical events that it is made of; any, where nothing is said.
+    #[serde(default)]
+    pub of: Vec<String>,
+    /// The kind that the message has, where it is another one.
+    pub renders: Option<String>,
 }
 
 /// A setting that a plugin reads.
@@ -382,6 +397,7 @@ impl Manifest {
         manifest.check_imports()?;
         manifest.check_limits()?;
         manifest.check_handles()?;
+        manifest.check_messages()?;
         manifest.check_settings()?;
         Ok(manifest)
     }
@@ -468,8 +484,22 @@ impl Manifest {
             ("handles.renders", &handles.renders, transformer, "transformer"),
         ] {
             self.check_kind(key, !kinds.is_empty(), allowed, only)?;
-            let kind = "a kind such as x12/850: lower-case letters, digits, dashes, dots and slashes";
-            expect_each(key, kinds, is_document_kind, kind)?;
+            expect_each(key, kinds, is_document_kind, KIND)?;
+        }
+        Ok(())
+    }
+
+    fn check_messages(&self) -> Result<(), ManifestError> {
+        let transformer = self.plugin.kind == Kind::Transformer;
+        self.check_kind("messages", !self.messages.is_empty(), transformer, "transformer")?;
+        for (kind, message) in &self.messages {
+            let key = format!("messages.{}", shown(kind));
+            expect(&key, kind, is_document_kind, KIND)?;
+            let event = "the name of a canonical event such as order.accepted";
+            expect_each(&format!("{key}.of"), &message.of, is_document_kind, event)?;
+            let is_rendered = |kind: &str| self.handles.renders.iter().any(|rendered| rendered == kind);
+            let renders = message.renders.as_ref().unwrap_or(kind);
+            expect(&format!("{key}.renders"), renders, is_rendered, "a kind that `handles.renders` has")?;
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::output::Output;
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Everything that is wrong with a folder's routes and process, and with what is beside them;
-    /// no plugin has to be built, and of those that are the settings are looked at, too.
+    /// no plugin has to be built, and of those that are the settings and messages are looked at, too.
     Check {
         /// The folder with portreeve.toml and, where it has a process of its own, process.toml.
         #[arg(long)]
@@ -95,5 +95,7 @@ fn check(config: &Path, json: bool, output: &mut Output) -> anyhow::Result<()> {
         return Ok(());
     }
     let unread = unread.iter().map(|plugin| format!("`{plugin}`")).collect::<Vec<_>>().join(", ");
-    output.line(&format!("the settings of {unread} were not looked at: their components are not there, or are none"))
+    output.line(&format!(
+        "the settings and messages of {unread} were not looked at: their components are not there, or are none"
+    ))
 }

@@ -1,0 +1,370 @@
+//! Whether what routes ask for is made by the transformer and taken by the connector that they name.
+//!
+//! A kind of message is a word of a configuration to which plugins answer. Where one is misspelt, or is asked
+//! for of an event that it is not made of, each delivery fails when it is due, and is a dead letter that whoever
+//! wrote the word could have been spared. So what manifests say (`handles.renders`, `handles.delivers` and
+//! `[messages]`) is compared with whatever asks:
+//!
+//! ```text
+//! target         its own kind, of order.created where a channel's orders go there; those of its block
+//! effect         its kind, of what it is of
+//! [refunds]      theirs, of refund.issued
+//! subscription   its kind, which the connector of its poll delivers
+//! ```
+//!
+//! Of plugins of which nobody knows anything nothing is said.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use portreeve_model::PluginName;
+use portreeve_registry::Manifest;
+use portreeve_store::contract::OrderEventKind;
+
+use super::{CHANGE_ACCEPTED, CHANGE_REFUSED, Effect, ORDER_HELD, ORDER_RELEASED, Refunds, Routes, Sends, Target};
+use crate::feed::ORDER_CREATED;
+use crate::poll::Poll;
+
+/// What plugins say of themselves, of those of which anybody knows.
+pub type Manifests = BTreeMap<PluginName, Manifest>;
+
+/// A kind of message that a plugin does not make or take where it is asked to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageProblem {
+    /// What asks for it, as people call it.
+    asks: String,
+    kind: String,
+    plugin: PluginName,
+    sentence: String,
+}
+
+impl MessageProblem {
+    /// Whether the same was wrong already by an earlier look: the same kind, asked for in the same place of
+    /// the same plugin. How it was said does not matter.
+    #[must_use]
+    pub fn was_among(&self, before: &[Self]) -> bool {
+        before
+            .iter()
+            .any(|earlier| earlier.asks == self.asks && earlier.kind == self.kind && earlier.plugin == self.plugin)
+    }
+}
+
+impl fmt::Display for MessageProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+/// Something that asks for a kind of message.
+struct Ask<'a> {
+    /// How people call it.
+    asks: String,
+    target: &'a Target,
+    kind: &'a str,
+    /// Whether it names the kind itself; otherwise it is its target's, of which that says what is wrong.
+    names_it: bool,
+    /// The event that the message is to be made of, where that is one.
+    event: Option<&'a str>,
+    by: By<'a>,
+}
+
+/// Who asks.
+enum By<'a> {
+    Target,
+    Effect(&'a Effect),
+    Refunds,
+}
+
+impl Routes {
+    /// Kinds of messages that a transformer does not make, or not of what they are asked for, and that a
+    /// connector does not take.
+    #[must_use]
+    pub fn message_problems(&self, plugins: &Manifests) -> Vec<MessageProblem> {
+        let targets = self.targets.iter().flat_map(|target| self.asked_by_target(target));
+        let effects = self.effects.iter().filter_map(|effect| self.asked_by_effect(effect));
+        let refunds = self.refunds.iter().filter_map(|refunds| self.asked_by_refunds(refunds));
+        let asked = targets.chain(effects).chain(refunds).filter_map(|ask| ask.problem(plugins));
+        asked.chain(self.subscribing_problems(plugins)).collect()
+    }
+
+    fn asked_by_target<'a>(&self, target: &'a Target) -> Vec<Ask<'a>> {
+        let takes_orders = self.channels.iter().any(|channel| channel.target == target.id);
+        let ask = |asks, kind, event| Ask { asks, target, kind, names_it: true, event, by: By::Target };
+        let own = ask(target.called(), target.kind.as_str(), takes_orders.then_some(ORDER_CREATED));
+        let blocked = target.blocked.iter().flat_map(|blocked| [&blocked.create, &blocked.clear, &blocked.cancel]);
+        let blocked = blocked.map(|kind| ask(format!("`blocked` of {}", target.called()), kind.as_str(), None));
+        std::iter::once(own).chain(blocked).collect()
+    }
+
+    fn asked_by_effect<'a>(&'a self, effect: &'a Effect) -> Option<Ask<'a>> {
+        let (target, kind) = (self.target(&effect.target)?, self.kind_of(effect)?);
+        let asks = format!("an effect of `{}` on target `{}`", effect.on, target.id);
+        let (names_it, event) = (effect.kind.is_some(), Some(event_of(effect)));
+        Some(Ask { asks, target, kind, names_it, event, by: By::Effect(effect) })
+    }
+
+    fn asked_by_refunds<'a>(&'a self, refunds: &'a Refunds) -> Option<Ask<'a>> {
+        let target = self.target(&refunds.target)?;
+        let (asks, names_it) = ("[refunds]".to_owned(), refunds.kind.is_some());
+        let (kind, event) = (refunds.kind.as_deref().unwrap_or(&target.kind), OrderEventKind::RefundIssued.as_str());
+        Some(Ask { asks, target, kind, names_it, event: Some(event), by: By::Refunds })
+    }
+
+    fn subscribing_problems(&self, plugins: &Manifests) -> Vec<MessageProblem> {
+        let problem = |poll: &Poll| {
+            let subscription = poll.subscription.as_ref()?;
+            let connector = poll.connector(self.channel(&poll.channel)?);
+            let (delivers, kind) = (&plugins.get(connector)?.handles.delivers, &subscription.kind);
+            let asks = format!("the subscription of poll `{}`", poll.id);
+            let is_wrong = !kind.is_empty() && !delivers.contains(kind);
+            is_wrong.then(|| not_taken(asks, kind, connector, delivers))
+        };
+        self.polls.iter().filter_map(problem).collect()
+    }
+}
+
+/// The event that the message of an effect is made of.
+fn event_of(effect: &Effect) -> &str {
+    match effect.on.as_str() {
+        _ if effect.sends == Sends::Order => ORDER_CREATED,
+        ORDER_HELD | ORDER_RELEASED => ORDER_CREATED,
+        CHANGE_ACCEPTED | CHANGE_REFUSED => OrderEventKind::Changed.as_str(),
+        on => on,
+    }
+}
+
+impl Ask<'_> {
+    fn problem(&self, plugins: &Manifests) -> Option<MessageProblem> {
+        let Self { asks, target, kind, .. } = self;
+        let name = &target.transformer;
+        let transformer = plugins.get(name)?;
+        let problem =
+            |sentence| MessageProblem { asks: asks.clone(), kind: (*kind).to_owned(), plugin: name.clone(), sentence };
+        let Some(made) = transformer.made(kind) else {
+            let expected = expected(transformer.may_be_asked_for());
+            let sentence = format!(
+                "{asks} asks for messages of kind `{kind}`, which its transformer `{name}` does not make; expected {expected}"
+            );
+            return self.names_it.then(|| problem(sentence));
+        };
+        if let Some(event) = self.event.filter(|event| !transformer.makes_of(kind, event)) {
+            let of = transformer.made_of(kind).unwrap_or_default();
+            return Some(problem(format!(
+                "{asks} asks for messages of kind `{kind}` of `{event}`, and `{name}` makes them of {} alone; {}",
+                quoted(of),
+                self.todo(of)
+            )));
+        }
+        // A stream's messages are the host's to send.
+        let connector = Some(&target.connector).filter(|_| self.names_it && target.stream().is_none())?;
+        let delivers = &plugins.get(connector)?.handles.delivers;
+        (!delivers.iter().any(|taken| taken == made)).then(|| not_taken(asks.clone(), made, connector, delivers))
+    }
+
+    fn todo(&self, of: &[String]) -> &'static str {
+        let is_of_order = of.iter().any(|event| event == ORDER_CREATED);
+        match self.by {
+            By::Target => "have the channel send its orders to a target with another `kind`",
+            By::Effect(effect) if effect.sends == Sends::Order => {
+                "leave out `sends`, by which they are made of what was said, or name another `kind`"
+            }
+            By::Effect(effect) if is_of_order && effect.on == OrderEventKind::Accepted.as_str() => {
+                "add `sends = \"order\"`, by which they are made of the order as it came, or name another `kind`"
+            }
+            By::Effect(_) => "name another `kind`, or have the effect be of another event",
+            By::Refunds => "name another `kind`, or another target",
+        }
+    }
+}
+
+fn not_taken(asks: String, kind: &str, connector: &PluginName, delivers: &[String]) -> MessageProblem {
+    let sentence = format!(
+        "{asks} asks for messages of kind `{kind}`, which its connector `{connector}` does not take; expected {}",
+        expected(delivers)
+    );
+    MessageProblem { asks, kind: kind.to_owned(), plugin: connector.clone(), sentence }
+}
+
+fn expected(kinds: impl IntoIterator<Item = impl fmt::Display>) -> String {
+    let kinds = quoted(kinds);
+    if kinds.is_empty() { "another plugin, since that one has none".to_owned() } else { format!("one of {kinds}") }
+}
+
+fn quoted(names: impl IntoIterator<Item = impl fmt::Display>) -> String {
+    names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail loudly")]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A transformer with a kind of its own for what an order waits for, and a connector that takes less.
+    fn plugins() -> Manifests {
+        let manifest = |name: &str, kind: &str, rest: &str| {
+            let text = format!(
+                "[plugin]\nname = \"{name}\"\nversion = \"0.1.0\"\nkind = \"{kind}\"\n\
+                 contract = \"portreeve:plugin@0.1.0\"\ndescription = \"Some.\"\npublisher = \"acme\"\n\
+                 license = \"MIT\"\n{rest}"
+            );
+            (PluginName::parse(name).unwrap(), Manifest::parse(&text).unwrap())
+        };
+        let out = "[handles]\nrenders = [\"x/855\", \"x/940\", \"x/810\"]\n\
+                   [messages.\"x/855\"]\nof = [\"order.accepted\", \"order.rejected\"]\n\
+                   [messages.\"x/855-held\"]\nof = [\"order.created\"]\nrenders = \"x/855\"\n\
+                   [messages.\"x/940\"]\nof = [\"order.created\"]\n";
+        let send = "[handles]\ndelivers = [\"x/855\", \"x/940\", \"x/note\"]\n";
+        [manifest("out", "transformer", out), manifest("send", "connector", send)].into()
+    }
+
+    /// A channel whose orders go to an ERP of which nobody knows anything, a target, and what asks of it.
+    fn routes(kind: &str, more: Value) -> Routes {
+        let target = |id: &str, connector: &str, transformer: &str, kind: &str| {
+            json!({
+                "id": id, "connector": connector, "transformer": transformer, "kind": kind, "find": false,
+                "origin": "https://a.example", "exception_queue": "q",
+            })
+        };
+        let mut routes = json!({
+            "channel": [{"id": "edi", "connector": "in", "documents": {}, "target": "erp", "exception_queue": "q"}],
+            "target": [target("erp", "unknown", "unknown", "any"), target("acme", "send", "out", kind)],
+        });
+        routes.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(routes).unwrap()
+    }
+
+    fn check(kind: &str, more: Value, expected: &[&str]) {
+        let problems = routes(kind, more).message_problems(&plugins());
+        assert_eq!(problems.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
+    }
+
+    fn effect(on: &str, more: Value) -> Value {
+        let mut effect = json!({"on": on, "target": "acme"});
+        effect.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"effect": [effect]})
+    }
+
+    #[test]
+    fn a_kind_that_nobody_makes_is_told_where_it_is_named_and_once() {
+        let made = "expected one of `x/810`, `x/855`, `x/855-held`, `x/940`";
+        let of_target = format!(
+            "target `acme` asks for messages of kind `x/899`, which its transformer `out` does not make; {made}"
+        );
+        check("x/899", json!({}), &[of_target.as_str()]);
+        check("x/899", effect("order.accepted", json!({})), &[of_target.as_str()]);
+        let of_effect = format!(
+            "an effect of `order.accepted` on target `acme` asks for messages of kind `x/899`, which its transformer `out` does not make; {made}"
+        );
+        let named = effect("order.accepted", json!({"kind": "x/899"}));
+        check("x/855", named.clone(), &[of_effect.as_str()]);
+        check("x/899", named, &[of_target.as_str(), of_effect.as_str()]);
+    }
+
+    #[test]
+    fn a_kind_that_is_made_and_that_nobody_takes_is_told_with_what_is_taken() {
+        check(
+            "x/855",
+            effect("invoice.posted", json!({"kind": "x/810"})),
+            &[
+                "an effect of `invoice.posted` on target `acme` asks for messages of kind `x/810`, which its connector `send` does not take; expected one of `x/855`, `x/940`, `x/note`",
+            ],
+        );
+        // A word of the transformer's own is sent as what it makes of it.
+        check("x/855", effect("order.held", json!({"kind": "x/855-held"})), &[]);
+    }
+
+    #[test]
+    fn a_kind_that_is_made_of_something_else_is_told_with_what_it_is_made_of() {
+        check("x/855", effect("order.accepted", json!({})), &[]);
+        check("x/855", effect("order.rejected", json!({})), &[]);
+        check(
+            "x/855",
+            effect("order.accepted", json!({"sends": "order"})),
+            &[
+                "an effect of `order.accepted` on target `acme` asks for messages of kind `x/855` of `order.created`, and `out` makes them of `order.accepted`, `order.rejected` alone; leave out `sends`, by which they are made of what was said, or name another `kind`",
+            ],
+        );
+        check("x/940", effect("order.accepted", json!({"sends": "order"})), &[]);
+        check(
+            "x/940",
+            effect("order.accepted", json!({})),
+            &[
+                "an effect of `order.accepted` on target `acme` asks for messages of kind `x/940` of `order.accepted`, and `out` makes them of `order.created` alone; add `sends = \"order\"`, by which they are made of the order as it came, or name another `kind`",
+            ],
+        );
+        check(
+            "x/940",
+            effect("order.change-accepted", json!({"kind": "x/855"})),
+            &[
+                "an effect of `order.change-accepted` on target `acme` asks for messages of kind `x/855` of `order.changed`, and `out` makes them of `order.accepted`, `order.rejected` alone; name another `kind`, or have the effect be of another event",
+            ],
+        );
+    }
+
+    #[test]
+    fn orders_go_to_a_target_that_makes_its_messages_of_orders() {
+        let orders = json!({
+            "channel": [{"id": "edi", "connector": "in", "documents": {}, "target": "acme", "exception_queue": "q"}],
+        });
+        check("x/940", orders.clone(), &[]);
+        check(
+            "x/855",
+            orders,
+            &[
+                "target `acme` asks for messages of kind `x/855` of `order.created`, and `out` makes them of `order.accepted`, `order.rejected` alone; have the channel send its orders to a target with another `kind`",
+            ],
+        );
+    }
+
+    #[test]
+    fn refunds_and_subscriptions_ask_as_well() {
+        let refunds = |kind: &str| {
+            let (causes, most) = (json!(["goods-return"]), json!({"USD": 1}));
+            json!({"refunds": {"target": "acme", "kind": kind, "causes": causes, "amount_max_minor": most}})
+        };
+        check(
+            "x/855",
+            refunds("x/855"),
+            &[
+                "[refunds] asks for messages of kind `x/855` of `refund.issued`, and `out` makes them of `order.accepted`, `order.rejected` alone; name another `kind`, or another target",
+            ],
+        );
+        let poll = |kind: &str| {
+            json!({"poll": [{
+                "id": "new", "channel": "edi", "connector": "send", "every_seconds": 60, "origin": "https://a.example",
+                "subscription": {"channel": "edi", "url": "https://us.example/edi", "resource": "orders", "kind": kind},
+            }]})
+        };
+        check("x/855", poll("x/note"), &[]);
+        check(
+            "x/855",
+            poll("x/nota"),
+            &[
+                "the subscription of poll `new` asks for messages of kind `x/nota`, which its connector `send` does not take; expected one of `x/855`, `x/940`, `x/note`",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_was_wrong_before_is_no_news_and_what_a_plugin_leaves_off_is() {
+        let (routes, before) = (routes("x/855", effect("order.held", json!({"kind": "x/899"}))), plugins());
+        let mut now = before.clone();
+        let send = now.get_mut(&PluginName::parse("send").unwrap()).unwrap();
+        send.handles.delivers.retain(|kind| kind == "x/note");
+        let (known, found) = (routes.message_problems(&before), routes.message_problems(&now));
+        assert_eq!((known.len(), found.len()), (1, 2));
+        let news: Vec<String> =
+            found.iter().filter(|problem| !problem.was_among(&known)).map(ToString::to_string).collect();
+        assert_eq!(
+            news,
+            [
+                "target `acme` asks for messages of kind `x/855`, which its connector `send` does not take; expected one of `x/note`"
+            ]
+        );
+        assert!(found.iter().all(|problem| problem.was_among(&found)));
+        assert!(routes.message_problems(&Manifests::new()).is_empty(), "nothing is said of plugins that nobody knows");
+    }
+}

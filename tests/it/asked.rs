@@ -1,0 +1,102 @@
+//! Kinds of messages: what targets and effects ask for is what their plugins make and take, and a
+//! configuration that asks for anything else is told so before it becomes active.
+
+use portreeve_api::package::{Act, Acted, Lifecycle, Refusal};
+use portreeve_model::{Digest, PluginKind, PluginName};
+use portreeve_registry::Manifest;
+
+use crate::front::commands::run;
+use crate::interchanges::{agreed, to_customers};
+use crate::packages::changed;
+use crate::settings::{source_of, told};
+use crate::support::{Setup, TestHost, sign, tree};
+
+/// Nothing is sent there.
+const PARTNERS: &str = "http://127.0.0.1:9";
+
+fn customers() -> Setup {
+    to_customers(Setup::demo().scorers(&[]), PARTNERS, &agreed(PARTNERS, ""))
+}
+
+#[tokio::test]
+async fn whatever_would_fail_each_time_that_it_is_due_is_told_at_once_where_it_is_written() {
+    let accepted = "on = \"order.accepted\"\ntarget = \"customers\"\nkind = \"x12/855\"\n";
+    let setup = customers()
+        .replace("portreeve.toml", "kind = \"x12/856\"", "kind = \"x12/899\"")
+        .replace("portreeve.toml", accepted, &format!("{accepted}sends = \"order\"\n"))
+        .replace("portreeve.toml", "partner_parts = 2", "partner_parts = 2\npartner = \"C1201\"")
+        .append("portreeve.toml", "\n[[effect]]\non = \"order.held\"\ntarget = \"customers\"\nkind = \"x12/865\"\n");
+    let makes = "which its transformer `x12-out` does not make; expected one of `x12/810`, `x12/855`, `x12/855-held`, `x12/856`, `x12/865-accepted`, `x12/865-refused`, `x12/940`";
+    let unmade =
+        format!("an effect of `shipment.confirmed` on target `customers` asks for messages of kind `x12/899`, {makes}");
+    // That one is what others of its words become, and none itself.
+    let renamed =
+        format!("an effect of `order.held` on target `customers` asks for messages of kind `x12/865`, {makes}");
+    let sentences = [
+        unmade.as_str(),
+        renamed.as_str(),
+        "an effect of `order.accepted` on target `customers` asks for messages of kind `x12/855` of `order.created`, and `x12-out` makes them of `order.accepted`, `order.rejected` alone; leave out `sends`",
+        "`partner` in [target.interchange] of target `customers` is `C1201`, and `x12-send` takes 2 to 3 parts between colons",
+    ];
+    told(setup, &sentences).await;
+    let folder = tempfile::tempdir().unwrap();
+    let right = customers().configuration(folder.path());
+    run(&["route", "check", "--config", right.to_str().unwrap()]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_target_of_numbered_messages_without_a_word_of_whom_they_go_to_is_told_so() {
+    let interchange = "\n[target.interchange]\nknows_repeats = true\npartner_parts = 2\n";
+    let sentence = "target `customers` has no [target.interchange], by which the host tells `x12-send` whom its messages go to and under which number; add it";
+    told(customers().replace("portreeve.toml", interchange, "\n"), &[sentence]).await;
+}
+
+#[tokio::test]
+async fn orders_that_go_where_nothing_is_made_of_orders_are_told() {
+    let setup =
+        customers().replace("portreeve.toml", "scorers = []\ntarget = \"erp\"", "scorers = []\ntarget = \"customers\"");
+    let sentence = "target `customers` asks for messages of kind `x12/855` of `order.created`, and `x12-out` makes them of `order.accepted`, `order.rejected` alone; have the channel send its orders to a target with another `kind`";
+    told(setup, &[sentence]).await;
+}
+
+#[tokio::test]
+async fn an_upgrade_that_takes_or_makes_less_than_is_asked_of_it_is_refused() {
+    let host = Setup::demo().start().await;
+    let (was, version) = ("version = \"0.1.0\"", ("version = \"0.1.0\"", "version = \"0.2.0\""));
+    let order = ("\"business-central/sales-order\", ", "");
+    let refused = stage(&host, "erp-rest", &[version, order]).await.unwrap_err().to_string();
+    let sentence = "`erp-rest` 0.2.0 has other messages than the configuration asks for: target `erp` asks for messages of kind `business-central/sales-order`, which its connector `erp-rest` does not take; expected one of `business-central/change`";
+    assert!(refused.contains(sentence), "{refused}");
+    let of_others = ("of = [\"order.created\"]", "of = [\"order.accepted\"]");
+    let refused = stage(&host, "business-central", &[version, of_others]).await.unwrap_err().to_string();
+    assert!(refused.contains("and `business-central` makes them of `order.accepted` alone"), "{refused}");
+    // What nobody asks for may go.
+    let unasked = (", \"business-central/close\"", "");
+    let next = (was, "version = \"0.3.0\"");
+    assert_eq!(stage(&host, "erp-rest", &[next, unasked]).await.unwrap().state, "staged");
+}
+
+/// Installs a plugin with another manifest, and stages it.
+async fn stage(host: &TestHost, plugin: &str, changes: &[(&str, &str)]) -> Result<Acted, Refusal> {
+    let (packages, bytes) = (&host.host.packages, changed(plugin, changes));
+    packages.install(&bytes, Some(&sign(&bytes)), "ops").await.unwrap();
+    let stage = Act::Stage { component: Digest::of(&bytes), grant: None };
+    packages.act(&PluginName::parse(plugin).unwrap(), stage, "ops").await
+}
+
+#[test]
+fn each_kind_that_a_transformer_may_be_asked_for_is_one_that_its_source_knows() {
+    let mut looked_at = 0;
+    for folder in tree().plugins().unwrap() {
+        let manifest = Manifest::parse(&std::fs::read_to_string(folder.join("plugin.toml")).unwrap()).unwrap();
+        if manifest.plugin.kind != PluginKind::Transformer {
+            continue;
+        }
+        let source = source_of(&folder);
+        for kind in manifest.may_be_asked_for() {
+            assert!(source.contains(&format!("\"{kind}\"")), "`{}` does not know `{kind}`", manifest.plugin.name);
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 30, "{looked_at}");
+}
