@@ -100,3 +100,23 @@ fn each_kind_that_a_transformer_may_be_asked_for_is_one_that_its_source_knows() 
     }
     assert!(looked_at > 30, "{looked_at}");
 }
+
+/// The first example below a heading of the page of the plugins.
+fn example(heading: &str) -> String {
+    let page = std::fs::read_to_string(tree().root().join("plugins/README.md")).unwrap();
+    let section = page.split_once(&format!("\n## {heading}\n")).unwrap().1;
+    let block = section.split_once("\n```toml\n").unwrap().1;
+    block.split_once("\n```\n").unwrap().0.to_owned()
+}
+
+#[tokio::test]
+async fn what_the_page_shows_of_partners_over_x12_is_a_configuration_that_a_check_takes() {
+    let receipt = "kind = \"business-central/sales-order\"\nreceipt = \"order.accepted\"";
+    let setup = Setup::demo()
+        .replace("portreeve.toml", "kind = \"business-central/sales-order\"", receipt)
+        .append("portreeve.toml", &format!("\n{}\n", example("Partners over X12")));
+    let folder = tempfile::tempdir().unwrap();
+    let config = setup.configuration(folder.path());
+    let checked = run(&["route", "check", "--config", config.to_str().unwrap()]).await.unwrap();
+    assert!(checked.contains("2 target(s)") && !checked.contains("not looked at"), "{checked}");
+}
