@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use portreeve::standins::Mischief;
+use portreeve_api::exception::ExceptionStory;
 use portreeve_model::{ExceptionAction, ExceptionKind};
 use portreeve_pipeline::exception::{Decision, ExceptionError, Outcome, Work};
 use portreeve_pipeline::{Clock, SignedIn};
@@ -16,9 +18,9 @@ use crate::authority::obedient;
 use crate::faults::{Fault, FaultyStore};
 use crate::later::with_purpose;
 use crate::support::exceptions::{about, decide, decision, waiting};
-use crate::support::{PurchaseOrder, Setup, TestHost};
+use crate::support::{PurchaseOrder, Setup, TestHost, x12};
 
-use ExceptionAction::{Abandon, ConfirmHolds, Reject, ReleaseHolds, Reroute, Resubmit, Retry};
+use ExceptionAction::{Abandon, ConfirmHolds, Correct, Reject, ReleaseHolds, Reroute, Resubmit, Retry};
 
 /// Lines priced too high: the host's own rule holds, in `pricing`. About 200 USD for each box.
 fn dear(number: &str, boxes: u32) -> PurchaseOrder {
@@ -291,6 +293,135 @@ async fn a_document_that_became_no_order_is_decided_on_again() {
     decide(&host, &ops, again[0].id, Abandon).await.unwrap();
     assert!(waiting(&host).await.is_empty());
     host.verify().await.unwrap();
+}
+
+/// An exception of which not all that its kind has is possible, and one of the same kind of which it is.
+#[derive(Debug, Clone, Copy)]
+enum Case {
+    /// The ERP has the order, and its sender wants it cancelled.
+    Left,
+    /// Nothing but its sender's wish to cancel keeps the order back.
+    ToBeCancelled,
+    /// No connector could look at the input.
+    Unread,
+    /// One interchange of two was taken, and the sender heard why the other one was not.
+    ReadInPart,
+    Unmapped,
+    GivenUp,
+    /// The same, of an order whose sender wants it cancelled.
+    GivenUpForGood,
+}
+
+impl Case {
+    fn kind(self) -> ExceptionKind {
+        match self {
+            Self::Left => ExceptionKind::Order,
+            Self::ToBeCancelled => ExceptionKind::Held,
+            Self::Unread | Self::ReadInPart => ExceptionKind::Input,
+            Self::Unmapped => ExceptionKind::Document,
+            Self::GivenUp | Self::GivenUpForGood => ExceptionKind::Delivery,
+        }
+    }
+
+    async fn open(self) -> (TestHost, u64) {
+        let setup = match self {
+            Self::Unmapped => {
+                Setup::demo().replace("portreeve.toml", "\"x12/850\" = \"x12-orders\"", "\"x12/999\" = \"x12-orders\"")
+            }
+            Self::GivenUp | Self::GivenUpForGood => {
+                Setup::demo().mischief(Mischief { reject_per_mille: 1_000, ..Mischief::default() })
+            }
+            Self::Left | Self::ToBeCancelled | Self::Unread | Self::ReadInPart => Setup::demo(),
+        };
+        let host = setup.start().await;
+        let (clean, dear) = (PurchaseOrder::clean("PO-1"), dear("PO-1", 1));
+        match self {
+            Self::Left | Self::GivenUp | Self::GivenUpForGood => {
+                host.decide_orders(std::slice::from_ref(&clean)).await;
+                host.deliver_all().await;
+            }
+            Self::ToBeCancelled => drop(host.decide_orders(std::slice::from_ref(&dear)).await),
+            Self::Unmapped => drop(host.decide_orders(std::slice::from_ref(&clean)).await),
+            Self::Unread => {
+                host.host.pipeline.plugins.halt();
+                host.send_edi(&x12(1, &clean)).await.unwrap();
+                host.host.pipeline.plugins.resume();
+            }
+            Self::ReadInPart => {
+                host.send_edi(&x12(1, &clean)).await.unwrap();
+                let (other, new) = (PurchaseOrder::clean("PO-2"), PurchaseOrder::clean("PO-3"));
+                host.send_edi(&[x12(1, &other), x12(2, &new)].concat()).await.unwrap();
+            }
+        }
+        let cancelled = match self {
+            Self::Left | Self::GivenUpForGood => Some(&clean),
+            Self::ToBeCancelled => Some(&dear),
+            _ => None,
+        };
+        if let Some(order) = cancelled {
+            host.send_edi(&with_purpose(7, order, "01")).await.unwrap();
+            host.decide_all().await;
+        }
+        let exception = waiting(&host).await.into_iter().find(|open| open.kind == self.kind()).unwrap().id;
+        if matches!(self, Self::ToBeCancelled) {
+            let mut others = open_holds(&host, exception).await;
+            others.pop();
+            let decision = Decision { holds: &others, ..decision(&host, exception, ReleaseHolds).await };
+            host.host.pipeline.decide_exception(&host.ops().await, decision).await.unwrap();
+        }
+        (host, exception)
+    }
+}
+
+async fn open_holds(host: &TestHost, exception: u64) -> Vec<u64> {
+    host.host.pipeline.show_exception(exception).await.unwrap().open_holds()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_listed_of_an_exception_is_what_is_taken_and_nothing_else() {
+    for (case, listed) in [
+        (Case::Left, vec![Reroute, Abandon]),
+        (Case::ToBeCancelled, vec![ConfirmHolds, Reject, Reroute]),
+        (Case::Unread, vec![Resubmit, Retry, Reroute, Abandon]),
+        (Case::ReadInPart, vec![Reroute, Abandon]),
+        (Case::Unmapped, vec![Retry, Reroute, Abandon]),
+        (Case::GivenUp, vec![Retry, Reroute, Abandon]),
+        (Case::GivenUpForGood, vec![Reroute, Abandon]),
+    ] {
+        let (host, exception) = case.open().await;
+        let told = ExceptionStory::read(&host.host.pipeline, exception).await.unwrap().actions;
+        assert_eq!(told, listed.iter().map(|action| action.as_str()).collect::<Vec<_>>(), "{case:?}");
+        let (ops, holds) = (host.ops().await, open_holds(&host, exception).await);
+        let mended = x12(3, &PurchaseOrder::clean("PO-1"));
+        let corrected = br#"[{"at": "/shipToName", "was": "Dock 4, left", "is": "Dock 4"}]"#;
+        let mut refused_first = case.kind().actions().to_vec();
+        refused_first.sort_by_key(|action| listed.contains(action));
+        for action in refused_first {
+            let decision = Decision {
+                holds: if action == ReleaseHolds { &holds } else { &[] },
+                queue: Some("credit").filter(|_| action == Reroute),
+                payload: match action {
+                    Resubmit => Some(&mended[..]),
+                    Correct => Some(&corrected[..]),
+                    _ => None,
+                },
+                ..decision(&host, exception, action).await
+            };
+            let taken = host.host.pipeline.decide_exception(&ops, decision).await;
+            assert_eq!(taken.is_ok(), listed.contains(&action), "{case:?} {action:?}: {taken:?}");
+            if taken.is_ok() {
+                break;
+            }
+        }
+        host.verify().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_listed_of_what_is_closed() {
+    let (host, exception) = Case::Unmapped.open().await;
+    decide(&host, &host.ops().await, exception, Abandon).await.unwrap();
+    assert!(ExceptionStory::read(&host.host.pipeline, exception).await.unwrap().actions.is_empty());
 }
 
 /// Boxes of 20.00 USD. The first three are one customer's: one that one person decides, two that

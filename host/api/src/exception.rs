@@ -96,7 +96,7 @@ pub struct ExceptionStory {
     pub shown: String,
     /// Where it stands, in one line.
     pub standing: String,
-    /// What may be decided about it.
+    /// What may be decided about it as it is now; what would be refused whatever is said with it is not here.
     pub actions: Vec<String>,
     /// The order.
     pub order_facts: Option<OrderFacts>,
@@ -411,23 +411,23 @@ impl ExceptionStory {
             Some(_) => pipeline.corrected_before(shown.trail.exception.id).await?,
             None => Vec::new(),
         };
+        let actions = pipeline.actions_of(&shown).await?;
         let exception = Exception::of(shown.trail.exception.clone(), &pipeline.routes);
-        Ok(Self::of(exception, shown, steps, corrected, proposal))
+        Ok(Self::of(exception, shown, &actions, steps, corrected, proposal))
     }
 
     fn of(
         exception: Exception,
         shown: Shown,
+        actions: &[ExceptionAction],
         steps: Vec<Step>,
         corrected: Vec<Correction>,
         proposal: Option<Proposal>,
     ) -> Self {
-        let open = shown.trail.exception.closed.is_none();
-        let actions = shown.trail.exception.kind.actions().iter().filter(|_| open);
         Self {
             standing: shown.standing(),
             shown: shown.digest.to_string(),
-            actions: actions.map(|action| action.as_str().to_owned()).collect(),
+            actions: actions.iter().map(|action| action.as_str().to_owned()).collect(),
             order_facts: OrderFacts::of(&shown),
             delivery: shown.trail.about.delivery.as_ref().map(|delivery| DeliveryFacts {
                 target: delivery.target.clone(),

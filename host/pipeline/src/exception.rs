@@ -23,6 +23,8 @@ mod overtaken;
 
 mod paused;
 
+mod possible;
+
 mod shown;
 
 mod together;
@@ -31,7 +33,7 @@ use std::fmt::Display;
 
 use portreeve_authority::people::{Actor, Approvals, Denied, Proposed, Stake};
 use portreeve_model::event::OrderAnswer;
-use portreeve_model::{Digest, Event, ExceptionAction, ExceptionKind, Instant, Matter, PersonName, ProcessState};
+use portreeve_model::{Digest, Event, ExceptionAction, ExceptionKind, Instant, PersonName, ProcessState};
 use portreeve_record::leaf::{Code, ExceptionLeaf, HoldRecord, Label, Listed, REJECTED, REPLAYED};
 use portreeve_record::{Leaf, LeafBody, RecordError, SealError, canonical_json, parse_canonical};
 use portreeve_store::StoreError;
@@ -354,9 +356,8 @@ impl Pipeline {
         shown.is_free_for(who.name().as_str())?;
         shown.is_what_was_shown(decision.shown)?;
         // Check: it could be carried out.
-        self.is_possible(&shown, &decision)?;
-        self.can_be_agreed(&shown, decision.action).await?;
-        self.is_not_overtaken(&shown, decision.action).await?;
+        self.is_complete(&shown, &decision)?;
+        self.is_possible(&shown, decision.action).await?;
         if needed.0 == 0 {
             let by = Deciders { who: who.name().as_str(), proposal: None, at: self.clock.now() };
             return self.carry_out(&shown, &decision, &act, by).await;
@@ -428,9 +429,8 @@ impl Pipeline {
         let agreed = u8::try_from(open.approved_by.len()).unwrap_or(u8::MAX).saturating_add(1);
         let missing = open.approvals_needed.saturating_sub(agreed);
         if missing == 0 {
-            self.is_possible(shown, decision)?;
-            self.can_be_agreed(shown, decision.action).await?;
-            self.is_not_overtaken(shown, decision.action).await?;
+            self.is_complete(shown, decision)?;
+            self.is_possible(shown, decision.action).await?;
             return self.carry_out(shown, decision, act, by).await;
         }
         let proposal = open.digest;
@@ -526,8 +526,8 @@ impl Pipeline {
         Ok(self.people.may_work_on(actor, queue)?)
     }
 
-    /// Check: the action is complete, and can be done about this exception.
-    fn is_possible(&self, shown: &Shown, decision: &Decision<'_>) -> Result<(), ExceptionError> {
+    /// Check: the action has what it needs, and nothing that it does not take.
+    fn is_complete(&self, shown: &Shown, decision: &Decision<'_>) -> Result<(), ExceptionError> {
         let action = decision.action;
         let incomplete = |what: &str| Err(ExceptionError::Incomplete { action, what: what.to_owned() });
         let not_here = |why: String| Err(ExceptionError::NotHere { action, why });
@@ -541,6 +541,10 @@ impl Pipeline {
             return incomplete("takes no queue; `reroute` does");
         }
         match action {
+            ExceptionAction::ReleaseHolds => match &shown.kept {
+                Some(kept) => Ok(self.is_releasable(kept, decision.holds)?),
+                None => Ok(()),
+            },
             ExceptionAction::Reroute => match decision.queue {
                 None => incomplete("needs the queue whose work it is to be"),
                 Some(queue) if !self.people.has_queue(queue) => {
@@ -555,26 +559,12 @@ impl Pipeline {
             ExceptionAction::Resubmit if decision.payload.is_none() => {
                 incomplete("needs the payload that takes the place of the input's; `retry` takes it as it came")
             }
-            ExceptionAction::Resubmit | ExceptionAction::Retry
-                if shown.trail.exception.kind == ExceptionKind::Input && shown.trail.about.is_taken() => not_here(
-                "the sender was told what is wrong with it, and sends again what was not taken; `abandon` closes it"
-                    .to_owned(),
-            ),
             ExceptionAction::Correct => {
                 let corrections = correction::read(decision.payload.unwrap_or_default());
                 let corrections = corrections.map_err(|what| ExceptionError::Incomplete { action, what })?;
-                let (Some(about), Some(order)) = (&shown.trail.about.delivery, shown.trail.exception.order) else {
-                    return not_here("it is about no delivery of an order".to_owned());
-                };
-                match self.routes.target(&about.target) {
-                    None => not_here(format!("target `{}` is not configured", about.target)),
-                    Some(target) => correction::may_be_made(&corrections, target, Matter::Order(order)).or_else(not_here),
-                }
+                let (target, matter) = self.corrected_target(shown)?;
+                correction::may_be_made(&corrections, target, matter).or_else(not_here)
             }
-            ExceptionAction::Reject => match &shown.kept {
-                None => not_here("the order is not kept back; what left cannot be rejected here".to_owned()),
-                Some(_) => Ok(()),
-            },
             _ => Ok(()),
         }
     }

@@ -287,12 +287,25 @@ impl Pipeline {
         }
     }
 
+    /// Check: a person's release of some of its holds would end those, and the order would have
+    /// somewhere to go and something to be looked at.
+    pub(crate) async fn is_anything_releasable(&self, kept: &KeptBack) -> Result<(), ReviewError> {
+        let others: Vec<u64> =
+            kept.open_holds().filter(|hold| !is_a_wish_to_cancel(hold)).map(|hold| hold.number).collect();
+        if let Some(wish) = kept.open_holds().next().filter(|_| others.is_empty()) {
+            return Err(ReviewError::CancelRequested { number: kept.number.clone(), hold: wish.number });
+        }
+        self.is_releasable(kept, &others)?;
+        self.read_order(kept).await.map(drop)
+    }
+
     /// Whose order it is, as the store knows customers; nobody else is told.
     pub(crate) async fn customer_of(&self, kept: &KeptBack) -> Result<Digest, ReviewError> {
         Ok(subject(kept, &self.read_order(kept).await?))
     }
 
-    async fn not_kept_back(&self, order: OrderId) -> Result<ReviewError, StoreError> {
+    /// Why there is nothing to release.
+    pub(crate) async fn not_kept_back(&self, order: OrderId) -> Result<ReviewError, StoreError> {
         let Some(found) = self.store.order(order).await? else {
             let how = "there is no such order".to_owned();
             return Ok(ReviewError::NotKeptBack { order, number: order.to_string(), how });

@@ -5,25 +5,19 @@
 //! again, would undo it. The target could not tell: what is to be is all that it is told. Who only hears of
 //! changes is told each.
 
-use portreeve_model::{ExceptionAction, ExceptionKind};
+use portreeve_model::ExceptionAction;
+use portreeve_store::contract::DeadLetter;
 
-use super::{ExceptionError, Shown};
+use super::ExceptionError;
 use crate::Pipeline;
 use crate::route::Target;
 
 impl Pipeline {
     /// Check: what would be tried again is no change after which people accepted another one. One that
     /// keeps the later ones back may go: they come after it.
-    pub(super) async fn is_not_overtaken(&self, shown: &Shown, action: ExceptionAction) -> Result<(), ExceptionError> {
-        let exception = &shown.trail.exception;
-        let is_tried = matches!(action, ExceptionAction::Retry | ExceptionAction::Correct);
-        if !is_tried || exception.kind != ExceptionKind::Delivery {
-            return Ok(());
-        }
-        let found = self.store.dead_letters(exception.id.saturating_sub(1), 1).await?.pop();
-        let letter = found.filter(|letter| letter.exception == exception.id && letter.overtaken && !letter.blocks);
-        let Some(letter) = letter else { return Ok(()) };
-        if self.routes.target(&letter.target).is_some_and(Target::is_subscriber) {
+    pub(super) fn is_not_overtaken(&self, letter: &DeadLetter, action: ExceptionAction) -> Result<(), ExceptionError> {
+        let hears_each = self.routes.target(&letter.target).is_some_and(Target::is_subscriber);
+        if !letter.overtaken || letter.blocks || hears_each {
             return Ok(());
         }
         let why = format!(

@@ -54,7 +54,7 @@ pub(super) enum Command {
         #[command(flatten)]
         of: Of,
     },
-    /// One exception with its evidence, what happened to it, and what may be decided.
+    /// One exception with its evidence, what happened to it, and what may be decided about it as it is now.
     Show {
         /// Its number in the list.
         exception: u64,
@@ -354,7 +354,8 @@ fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
         let at = exception.closed_at.as_deref().unwrap_or("-");
         return output.line(&format!("closed {at}: {how}, by {by}"));
     }
-    output.line(&format!("shown {}; decide: {}", short(&story.shown), story.actions.join(", ")))
+    let actions = if story.actions.is_empty() { "nothing now".to_owned() } else { story.actions.join(", ") };
+    output.line(&format!("shown {}; decide: {actions}", short(&story.shown)))
 }
 
 fn show_message(message: &MessageFacts, out: Option<&Path>, output: &mut Output) -> anyhow::Result<()> {
