@@ -380,6 +380,29 @@ async fn an_item_whose_unit_nobody_says_is_a_persons() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_to_mend_a_document_hears_of_all_that_is_wrong_with_it() {
+    let unlisted = "settings = { unit = \"EA\" }        # of what the table `item` does not have\n";
+    let host = Setup::demo().scorers(&[]).replace("portreeve.toml", unlisted, "").start().await;
+    let body = shop_order("0", "0", "107.75").replace("FST-1007", "NOT-LISTED").replace(
+        r#""row_total":100}]"#,
+        r#""row_total":100},{"item_id":2,"sku":"NEW-1","qty_ordered":"x","price":1}]"#,
+    );
+    let accepted = host.send_shop(body.as_bytes()).await.unwrap();
+    let outcome = Outcome::of(&host.host.pipeline, accepted).await.unwrap();
+    let found: Vec<_> = outcome.problems.iter().map(|one| (one.code.as_str(), one.r#where.as_str())).collect();
+    assert_eq!(
+        found,
+        [("unit-missing", "items[0].sku"), ("unit-missing", "items[1].sku"), ("bad-number", "items[1].qty_ordered")]
+    );
+    host.decide_all().await;
+    let waits = host.exceptions().await.into_iter().find(|waits| waits.code == "unit-missing").unwrap();
+    assert!(waits.detail.starts_with("3 problem(s): (1) `items[0].sku`: found an item of which"), "{}", waits.detail);
+    for told in ["(2) `items[1].sku`: ", "(3) `items[1].qty_ordered`: "] {
+        assert!(waits.detail.contains(told), "`{told}` in {}", waits.detail);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_table_of_items_says_the_unit_before_the_shops_setting_does() {
     let unlisted = "settings = { unit = \"EA\" }        # of what the table `item` does not have\n";
     let host = Setup::demo().scorers(&[]).replace("portreeve.toml", unlisted, "").start().await;

@@ -96,9 +96,11 @@ impl Outcome {
                     }
                 }
                 Preview::Repeats => repeated += 1,
-                Preview::Unmapped(unmapped) => {
-                    said_bytes = said_bytes.saturating_add(unmapped.detail.len());
-                    problems.push(OutcomeProblem::in_document(index, unmapped));
+                Preview::Unmapped(found) => {
+                    for unmapped in found {
+                        said_bytes = said_bytes.saturating_add(unmapped.detail.len());
+                        problems.push(OutcomeProblem::in_document(index, unmapped));
+                    }
                 }
             }
         }

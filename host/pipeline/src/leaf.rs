@@ -19,6 +19,7 @@ use portreeve_store::{Journaled, Permit};
 
 use crate::decide::CANCEL_REQUESTED;
 use crate::decision::Weighed;
+use crate::told;
 
 /// What an accept leaf is made of.
 pub(crate) struct AcceptFacts<'a> {
@@ -165,15 +166,12 @@ const SAID_GONE: &str = "said-gone";
 pub(crate) fn failure_words(failure: &Failure) -> (String, String) {
     match failure {
         Failure::Invalid(problems) => {
-            let first = problems.first();
-            let code = first.map_or("invalid", |problem| problem.code.as_str());
-            let message = first.map_or("without saying why", |problem| problem.message.as_str());
-            let code = Code::of(code).to_string();
+            let Some(first) = problems.first() else {
+                return ("invalid".to_owned(), "refused without saying why".to_owned());
+            };
+            let code = Code::of(&first.code).to_string();
             let code = if code == GONE { SAID_GONE.to_owned() } else { code };
-            let place = first.map_or("", |problem| problem.position.path.as_str());
-            // Whoever is to mend it looks for the segment or the field first.
-            let at = if place.is_empty() { String::new() } else { format!(", the first at `{place}`") };
-            (code, format!("{} problem(s){at}: {message}", problems.len()))
+            (code, told::all(problems.iter().map(told::in_words)))
         }
         Failure::Retry(ms) => ("retry".to_owned(), format!("asks to try again after {ms} ms")),
         Failure::Permanent(why) => ("permanent".to_owned(), why.clone()),
@@ -402,7 +400,8 @@ mod tests {
         };
         let told = |problems: Vec<Problem>| failure_words(&Failure::Invalid(problems)).1;
         let placed = told(vec![problem("PO1[2]/04"), problem("PO1[3]/04")]);
-        assert_eq!(placed, "2 problem(s), the first at `PO1[2]/04`: PO104 is empty; expected the price");
+        let sentence = "PO104 is empty; expected the price";
+        assert_eq!(placed, format!("2 problem(s): (1) `PO1[2]/04`: {sentence} (2) `PO1[3]/04`: {sentence}"));
         assert_eq!(told(vec![problem("")]), "1 problem(s): PO104 is empty; expected the price");
     }
 

@@ -58,6 +58,8 @@ mod history;
 
 mod leaf;
 
+mod told;
+
 mod correction;
 
 mod on_record;

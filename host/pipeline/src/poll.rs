@@ -46,7 +46,7 @@ use crate::leaf::{self, AcceptFacts};
 use crate::plugins::Absent;
 use crate::reply;
 use crate::route::{self, Channel, Routes, TargetTls};
-use crate::{Pipeline, Sender};
+use crate::{Pipeline, Sender, told};
 
 pub use subscription::{Subscribed, Subscription};
 
@@ -450,7 +450,7 @@ impl Pipeline {
         let mut exceptions = judged.exceptions;
         // Whoever is asked hears nothing of what is wrong with the answer: people do.
         if judged.outcome == AcceptOutcome::Rejected {
-            exceptions.extend(problems.first().map(|first| unusable(channel, first, problems.len())));
+            exceptions.extend((!problems.is_empty()).then(|| unusable(channel, &problems)));
         }
         let exceptions = exceptions.into_iter().map(|exception| self.dated(exception, now, Limits::default()));
 
@@ -618,14 +618,14 @@ fn said_by(poll: &Poll, polled: &Polled) -> Digest {
 }
 
 /// Nothing of what came could be taken, and nobody else knows.
-fn unusable(channel: &Channel, first: &Problem, count: usize) -> NewException {
+fn unusable(channel: &Channel, problems: &[Problem]) -> NewException {
     NewException {
         kind: ExceptionKind::Input,
         stage: "accept",
         code: UNUSABLE.to_owned(),
         detail: format!(
-            "found {count} problem(s) in what was fetched and nothing to take, the first at {}: `{}`; look at it in the source, the poll goes on behind it",
-            first.position.path, first.code
+            "found nothing to take in what was fetched, but {}; look at it in the source, the poll goes on behind it",
+            told::all(problems.iter().map(told::by_code))
         ),
         queue: channel.exception_queue.clone(),
         due_at: None,

@@ -15,6 +15,10 @@ use crate::decide::as_change;
 use crate::plugins::{Absent, Stopped};
 use crate::{Pipeline, leaf, route};
 
+/// Problems of one document that are listed: of a document with a slip in every line nobody mends more at
+/// once.
+const PROBLEMS_MAX: usize = 100;
+
 /// What a document says.
 #[derive(Debug)]
 pub enum Preview {
@@ -22,8 +26,8 @@ pub enum Preview {
     Says(Vec<Event>),
     /// Nothing: an earlier document of this business key has the same content.
     Repeats,
-    /// Nothing that could be read.
-    Unmapped(Unmapped),
+    /// Nothing that could be read: all that is wrong with it, at least one thing.
+    Unmapped(Vec<Unmapped>),
 }
 
 /// Why a document says nothing.
@@ -50,12 +54,12 @@ impl Pipeline {
         }
     }
 
-    async fn map(&self, document: &DocumentView) -> Result<Vec<Event>, Unmapped> {
+    async fn map(&self, document: &DocumentView) -> Result<Vec<Event>, Vec<Unmapped>> {
         let channel = self.routes.channel(&document.channel);
         let name = channel.and_then(|channel| channel.documents.get(&document.kind));
         let nobody = || {
             let detail = format!("no transformer reads `{}` on channel `{}`", document.kind, document.channel);
-            Unmapped { code: "no-transformer".to_owned(), place: String::new(), detail }
+            vec![Unmapped::of_whole("no-transformer".to_owned(), detail)]
         };
         let (channel, name) = channel.zip(name).ok_or_else(nobody)?;
         let active = self.plugins.now();
@@ -79,30 +83,74 @@ impl Pipeline {
         let changes = document.first.is_some();
         let events = crossed
             .outcome
-            .map_err(|error: CallError| Unmapped {
-                code: call_error_code(&error),
-                place: String::new(),
-                detail: error.to_string(),
-            })?
+            .map_err(|error: CallError| vec![Unmapped::of_whole(call_error_code(&error), error.to_string())])?
             .map_err(|failure| unmapped(&failure))?;
         Ok(events.into_iter().map(|event| as_change(event, changes)).collect())
     }
 }
 
-fn not_called(stopped: &Stopped) -> Unmapped {
-    Unmapped { code: stopped.code().to_owned(), place: String::new(), detail: stopped.to_string() }
+impl Unmapped {
+    /// About all of the document.
+    fn of_whole(code: String, detail: String) -> Self {
+        Self { code, place: String::new(), detail }
+    }
 }
 
-fn unmapped(failure: &Failure) -> Unmapped {
-    if let Failure::Invalid(problems) = failure
-        && let Some(first) = problems.first()
-    {
-        return Unmapped {
-            code: first.code.clone(),
-            place: first.position.path.clone(),
-            detail: first.message.clone(),
+fn not_called(stopped: &Stopped) -> Vec<Unmapped> {
+    vec![Unmapped::of_whole(stopped.code().to_owned(), stopped.to_string())]
+}
+
+fn unmapped(failure: &Failure) -> Vec<Unmapped> {
+    let problems = match failure {
+        Failure::Invalid(problems) if !problems.is_empty() => problems,
+        failure => {
+            let (code, detail) = leaf::failure_words(failure);
+            return vec![Unmapped::of_whole(code, detail)];
+        }
+    };
+    let shown = problems.iter().take(PROBLEMS_MAX).map(|problem| Unmapped {
+        code: problem.code.clone(),
+        place: problem.position.path.clone(),
+        detail: problem.message.clone(),
+    });
+    let more = problems.len().saturating_sub(PROBLEMS_MAX);
+    let detail = || format!("{more} more problem(s) were found and are not listed; mend these first");
+    let rest = (more > 0).then(|| Unmapped::of_whole("more-problems".to_owned(), detail()));
+    shown.chain(rest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use portreeve_model::Problem;
+    use portreeve_model::document::Position;
+
+    use super::*;
+
+    fn problems(count: usize) -> Failure {
+        let problem = |line: usize| Problem {
+            code: "price-missing".to_owned(),
+            message: "PO104 is empty; expected the price".to_owned(),
+            position: Position { offset_bytes: None, segment: None, path: format!("PO1[{line}]/04") },
         };
+        Failure::Invalid((1..=count).map(problem).collect())
     }
-    let (code, detail) = leaf::failure_words(failure);
-    Unmapped { code, place: String::new(), detail }
+
+    #[test]
+    fn each_problem_of_a_document_is_told_and_of_very_many_the_rest_is_counted() {
+        let told = unmapped(&problems(2));
+        let places: Vec<&str> = told.iter().map(|one| one.place.as_str()).collect();
+        assert_eq!(places, ["PO1[1]/04", "PO1[2]/04"]);
+        let told = unmapped(&problems(PROBLEMS_MAX + 7));
+        let codes: Vec<&str> = told.iter().map(|one| one.code.as_str()).collect();
+        assert_eq!((codes.len(), codes.last()), (PROBLEMS_MAX + 1, Some(&"more-problems")));
+        assert!(told.iter().any(|one| one.detail.starts_with("7 more problem(s)")), "{told:?}");
+    }
+
+    #[test]
+    fn a_failure_without_problems_is_told_of_the_whole_document() {
+        let told = unmapped(&Failure::Permanent("the table is empty".to_owned()));
+        let told: Vec<_> =
+            told.iter().map(|one| (one.code.as_str(), one.place.as_str(), one.detail.as_str())).collect();
+        assert_eq!(told, [("permanent", "", "the table is empty")]);
+    }
 }

@@ -12,6 +12,7 @@ use crate::leaf;
 use crate::plugins::Absent;
 use crate::reply;
 use crate::route::Channel;
+use crate::told;
 
 /// How the code of a problem begins that says that there is more than is read, see
 /// `problem` in `wit/types.wit`.
@@ -123,8 +124,10 @@ impl<'a> Judged<'a> {
         };
         // Accepted with problems: somebody has to know, though nothing stops.
         let mut exceptions: Vec<NewException> = Vec::new();
-        if let Some(problem) = problems.first().filter(|_| !nothing_usable && problems.len() > changed.len()) {
-            exceptions.push(accepted_with_problems(channel, problem, problems.len() - changed.len()));
+        // What is wrong with envelopes that changed is told apart.
+        let others = problems.get(..problems.len().saturating_sub(changed.len())).unwrap_or_default();
+        if !nothing_usable && !others.is_empty() {
+            exceptions.push(accepted_with_problems(channel, others));
         }
         let beyond = problems.iter().find(|problem| nothing_usable && problem.code.starts_with(BEYOND));
         exceptions.extend(beyond.map(|problem| not_read(channel, problem)));
@@ -188,13 +191,13 @@ impl<'a> Judged<'a> {
     }
 }
 
-fn accepted_with_problems(channel: &Channel, first: &Problem, count: usize) -> NewException {
+fn accepted_with_problems(channel: &Channel, problems: &[Problem]) -> NewException {
     NewException {
         kind: ExceptionKind::Input,
         due_at: None,
         stage: "accept",
         code: "accepted-with-problems".to_owned(),
-        detail: format!("{count} problem(s), the first at {}: `{}`", first.position.path, first.code),
+        detail: told::all(problems.iter().map(told::by_code)),
         queue: channel.exception_queue.clone(),
     }
 }

@@ -37,6 +37,9 @@ use crate::output::Output;
 /// Rows that are read at once.
 const PAGE: u32 = 256;
 
+/// Characters of a sentence that a list shows; `show` tells all of it.
+const LISTED_CHARS_MAX: usize = 400;
+
 /// Hexadecimal digits of a digest that a person types: enough to be about nothing else by
 /// accident. A host that runs is sent all of them.
 const DIGITS_MIN: usize = 12;
@@ -250,8 +253,16 @@ fn line(exception: &Exception) -> String {
     let order = order_number.as_deref().unwrap_or("-");
     let due = due_at.as_deref().map_or_else(|| "-".to_owned(), |at| at.chars().take(16).collect());
     let whose = claimed_by.as_deref().unwrap_or("-");
-    let why = why(code, detail);
+    let why = cut(why(code, detail));
     format!("{id:>4}  {kind:<8}  {queue:<16}  {whose:<12}  due {due:<16}  {order:<12}  {why}")
+}
+
+/// As much of a sentence as a list shows.
+fn cut(sentence: String) -> String {
+    match sentence.char_indices().nth(LISTED_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", sentence.get(..end).unwrap_or_default()),
+        None => sentence,
+    }
 }
 
 /// The code with its detail, which may begin with it.
@@ -728,4 +739,16 @@ async fn post<T: DeserializeOwned>(
     let path = format!("/v1/exceptions/{exception}/{word}");
     let headers = [("content-type", "application/json")];
     understood(&server.send(Method::POST, &path, &headers, Bytes::from(body)).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_cuts_a_long_sentence_between_characters_and_no_other() {
+        let whole = "ü".repeat(LISTED_CHARS_MAX);
+        assert_eq!(cut(whole.clone()), whole);
+        assert_eq!(cut(format!("{whole}ü")), format!("{whole}…"));
+    }
 }
