@@ -14,14 +14,14 @@ use portreeve_record::{Leaf, PayloadKey};
 use portreeve_store::contract::{
     After, Configuration, CreditQuery, CreditReservation, CustomerAggregate, DeadLetter, Decided, DecisionCommit,
     DeliveredPage, DeliveredWanted, DocumentPosition, DocumentView, DueRule, EarlyEvent, ExceptionTrail, ExceptionView,
-    ExceptionsWanted, Finding, Forgotten, Happening, HistoryQuery, HoldOwner, InputId, InterchangeView, ItemStanding,
-    JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, LateMessage, Lease, MeasuredOrder,
-    NewException, NewOutbox, NewPersonChange, NewReference, NewReplay, NewReview, NewRun, NewStep, NoticePlace,
-    Numbering, OpenHolds, OpenPayload, OperationLeaf, OrderEventView, OrderName, OrderOrigin, OrderStanding,
-    OrderState, OrderTrail, OrderView, OrdersAtPage, OrdersAtWanted, PackageChange, PackageView, Part, PartView,
-    PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange, Presented,
-    ReconciliationView, ReferenceTable, ReferenceWanted, ReplayView, Room, SaidPage, SaidWanted, Settlement, StepTaken,
-    SubscriptionEnd, SubscriptionView, Summary, TreeHead, UnsequencedLeaf, UntakenInput, UntakenWanted,
+    ExceptionsWanted, Finding, Forgotten, Happening, HistoryQuery, HoldOwner, InputContent, InputId, InterchangeView,
+    ItemStanding, JournalEntry, JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, LateMessage, Lease,
+    MeasuredOrder, NewException, NewOutbox, NewPersonChange, NewReference, NewReplay, NewReview, NewRun, NewStep,
+    NoticePlace, Numbering, OpenHolds, OpenPayload, OperationLeaf, OrderEventView, OrderName, OrderOrigin,
+    OrderStanding, OrderState, OrderTrail, OrderView, OrdersAtPage, OrdersAtWanted, PackageChange, PackageView, Part,
+    PartView, PauseAbout, PayloadRef, Period, Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange,
+    Presented, ReconciliationView, ReferenceTable, ReferenceWanted, ReplayView, Room, SaidPage, SaidWanted, Settlement,
+    StepTaken, SubscriptionEnd, SubscriptionView, Summary, TreeHead, UnsequencedLeaf, UntakenInput, UntakenWanted,
     WaitingDeliveries, WaitingOrders, WeighedProposal,
 };
 use portreeve_store::{
@@ -398,6 +398,7 @@ store! {
         async fn waiting_deliveries(&self) -> Vec<WaitingDeliveries>;
         async fn untaken_inputs(&self, wanted: UntakenWanted) -> Vec<UntakenInput>;
         async fn untaken_input(&self, input: InputId) -> Option<UntakenInput>;
+        async fn input_content(&self, input: InputId) -> Option<InputContent>;
         async fn dead_letters(&self, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn dead_letters_of(&self, target: &str, code: Option<&str>, after: u64, limit: u32) -> Vec<DeadLetter>;
         async fn delivered(&self, wanted: DeliveredWanted) -> DeliveredPage;

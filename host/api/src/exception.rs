@@ -104,7 +104,7 @@ pub struct ExceptionStory {
     pub delivery: Option<DeliveryFacts>,
     /// The plugin that is not called.
     pub plugin: Option<PluginFacts>,
-    /// The input's id.
+    /// The id of the input that it came in, by which `/v1/inputs/{input}/content` has its bytes.
     pub input: Option<String>,
     /// Accounts that made the input what it is.
     pub makers: Vec<String>,

@@ -1,5 +1,5 @@
 //! Inputs of authenticated senders of which nothing was taken: what came, why nothing came of it,
-//! and, for whoever works on it, its bytes.
+//! and, for whoever works on it, its bytes. Those of any other input are shown as well.
 //!
 //! A sender who was refused says later that it sent something else. Everybody who reads sees when
 //! it came and what was wrong, in the words that are on record; what it said is a sender's matter,
@@ -17,7 +17,7 @@ use portreeve_model::{ChannelId, Digest, Instant};
 use portreeve_pipeline::accept::ContentError;
 use portreeve_record::leaf::{AcceptLeaf, AcceptOutcome, ProblemRecord, REDACTED};
 use portreeve_record::{Leaf, LeafBody, RecordError};
-use portreeve_store::contract::{InputId, Untaken, UntakenInput as Found, UntakenWanted};
+use portreeve_store::contract::{InputContent, InputId, Untaken, UntakenInput as Found, UntakenWanted};
 use portreeve_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -235,6 +235,30 @@ pub async fn find(store: &dyn Store, named: &str) -> Result<Option<Found>, Store
     }
 }
 
+/// Where the bytes of an input are: of any by its id, and by its number where nothing of it was taken.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn find_content(store: &dyn Store, named: &str) -> Result<Option<InputContent>, StoreError> {
+    let id = match Digest::parse(named) {
+        Ok(id) => Some(InputId(id)),
+        Err(_) => find(store, named).await?.map(|found| found.id),
+    };
+    match id {
+        Some(id) => store.input_content(id).await,
+        None => Ok(None),
+    }
+}
+
+/// The sentence where there are none.
+#[must_use]
+pub fn missing_content(named: &str) -> String {
+    let named: String = named.escape_debug().take(80).collect();
+    format!(
+        "there is no input `{named}`; expected its id, as `GET /v1/exceptions/{{exception}}` and `portreeve exception show` tell it, or the number of one of which nothing was taken, as `GET /v1/inputs` and `portreeve input list` do"
+    )
+}
+
 /// The sentence where there is none.
 #[must_use]
 pub fn missing(named: &str) -> String {
@@ -294,18 +318,18 @@ pub(crate) async fn show(
     Ok(Json(UntakenInput::of(found(&door, &named).await?).map_err(unreadable)?))
 }
 
-/// The bytes of an input of which nothing was taken, for whoever works on its channel's queue or
-/// approves in it: they are what its sender sent.
+/// The bytes of an input, for whoever works on its channel's queue or approves in it: they are what
+/// its sender sent.
 #[utoipa::path(
     get, path = "/v1/inputs/{input}/content", tag = "people",
     operation_id = "input_content",
-    params(("input" = String, Path, description = "Its number or its id")),
+    params(("input" = String, Path, description = "Its id, or its number where nothing of it was taken")),
     responses(
         (status = 200, description = "Its bytes", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 400, description = "A path that is none", body = Problem),
         (status = 401, description = "Nobody who is signed in", body = Problem),
         (status = 403, description = "No role for its channel's queue", body = Problem),
-        (status = 404, description = "No such input, or something of it was taken", body = Problem),
+        (status = 404, description = "No such input", body = Problem),
         (status = 410, description = "Its bytes were removed", body = Problem),
         (status = 429, description = "Busy; see Retry-After", body = Problem),
         (status = 503, description = "The store is unavailable; see Retry-After", body = Problem),
@@ -318,8 +342,10 @@ pub(crate) async fn content(
     input: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let Path(named) = input?;
-    let found = found(&door, &named).await?;
-    let bytes = door.front.pipeline.untaken_content(&who, &found).await.map_err(not_shown)?;
+    let pipeline = &door.front.pipeline;
+    let found = find_content(pipeline.store.as_ref(), &named).await?;
+    let found = found.ok_or_else(|| Problem::not_found(missing_content(&named)))?;
+    let bytes = pipeline.content_of_input(&who, &found).await.map_err(not_shown)?;
     let mut response = Response::new(Body::from(bytes));
     let headers = response.headers_mut();
     // A browser saves what a stranger sent, and opens none of it.

@@ -139,7 +139,7 @@ enum Command {
     /// Bring files into a channel; one line of result for each. Exit code 0 means
     /// that every file is on record, whatever its disposition; 1 that one is not.
     Ingest(ingest::Ingest),
-    /// Look at inputs of which nothing was taken, and at what they said.
+    /// Look at inputs of which nothing was taken, and at what they or any other said.
     #[command(subcommand)]
     Input(input::Command),
     /// Load reference tables.

@@ -116,7 +116,7 @@ pub use progress::{
 pub use reconcile::{Figures, Finding, NewFinding, NewRun, ReconciliationView, StandingFinding};
 pub use replay::{Delivered, DeliveredPage, DeliveredWanted, LOOKED_AT_MAX, NewReplay, ReplayPart, ReplayView};
 pub use subscription::{HeldSubscription, SubscriptionEnd, SubscriptionView};
-pub use untaken::{Untaken, UntakenInput, UntakenWanted};
+pub use untaken::{InputContent, Untaken, UntakenInput, UntakenWanted};
 
 /// A document's place in the journal, from 1, without order across stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -1508,6 +1508,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// One of them; none, where there is no such input or something of it was taken.
     async fn untaken_input(&self, input: InputId) -> Result<Option<UntakenInput>, StoreError>;
+
+    /// Where the bytes of any input are, whether something of it was taken or not; none, where there is no
+    /// such input.
+    async fn input_content(&self, input: InputId) -> Result<Option<InputContent>, StoreError>;
 
     /// Takes `count` numbers of a range, from 1 on, for this process alone. Returns
     /// the first.

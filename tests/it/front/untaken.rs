@@ -1,5 +1,5 @@
 //! Inputs of which nothing was taken: that people see what came and why, over HTTP and in a folder,
-//! and that its bytes are shown to those alone whose work it is.
+//! and that its bytes, and those of any other input, are shown to those alone whose work it is.
 
 use hyper::Method;
 use portreeve_pipeline::AcceptError;
@@ -135,6 +135,35 @@ async fn what_was_refused_is_read_in_a_folder_and_of_a_running_host_by_the_same_
     assert_eq!(std::fs::read(&out).unwrap(), other);
     let nobody = [&["input", "content", "2", "--out", text(&out)][..], &data].concat();
     refused(&nobody, &["nobody is named", "--as"]).await;
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exception_says_by_which_command_the_bytes_that_it_came_in_are_seen_also_where_they_were_taken() {
+    // Nobody reads the set: the input was taken, and its document is a person's.
+    let reads = "\"x12/850\" = \"x12-orders\"";
+    let host = Setup::demo().replace("portreeve.toml", reads, "\"x12/999\" = \"x12-orders\"").start().await;
+    let sent = x12(1, &PurchaseOrder::clean("PO-1"));
+    host.send_edi(&sent).await.unwrap();
+    host.decide_all().await;
+    let exception = host.exceptions().await.remove(0).id.to_string();
+    let (door, token) = (host.front_door().await, host.ops_key_file().await);
+    let server = format!("http://{}", door.address());
+    let server = ["--server", &server, "--token-file", text(&token)];
+    let told = run(&[&["exception", "show", &exception][..], &server].concat()).await.unwrap();
+    let command = told.lines().find_map(|line| line.strip_prefix("the bytes that it came in: input content "));
+    let input = command.and_then(|rest| rest.strip_suffix(" --out FILE")).unwrap();
+    let out = host.folder().join("came.edi");
+    run(&[&["input", "content", input, "--out", text(&out)][..], &server].concat()).await.unwrap();
+    assert_eq!(std::fs::read(&out).unwrap(), sent);
+
+    // To nobody else, and nothing beside the bytes.
+    let looks = door.key_of("vera", &["viewer"]).await;
+    let looks = [("authorization", looks.as_str())];
+    problem(&door.get(&format!("/v1/inputs/{input}/content"), &looks).await, 403, "forbidden");
+    problem(&door.get(&format!("/v1/inputs/{input}"), &looks).await, 404, "not-found");
+    let wrong = ["input", "content", "9", "--out", text(&out)];
+    refused(&[&wrong[..], &server].concat(), &["there is no input `9`; expected its id"]).await;
     door.close().await;
 }
 

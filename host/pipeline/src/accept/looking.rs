@@ -1,12 +1,13 @@
-//! The bytes of an input of which nothing was taken, for somebody who wants to see what came.
+//! The bytes of an input, for somebody who wants to see what came.
 //!
 //! They are what a sender sent, so only who works on the queue of the channel's exceptions, or
-//! approves in it, sees them. Who else reads learns why nothing was taken, and no word of them.
+//! approves in it, sees them. Who else reads learns what became of it, and why nothing was taken where
+//! nothing was, and no word of them.
 
 use portreeve_authority::people::Denied;
 use portreeve_model::Instant;
 use portreeve_store::StoreError;
-use portreeve_store::contract::UntakenInput;
+use portreeve_store::contract::InputContent;
 
 use crate::{Pipeline, SignedIn};
 
@@ -20,10 +21,8 @@ pub enum ContentError {
     #[error(transparent)]
     Denied(#[from] Denied),
     /// They are kept no longer.
-    #[error("the bytes of input {number} were removed at {at}, when their retention ended; what remains is its record")]
+    #[error("the bytes of the input were removed at {at}, when their retention ended; what remains is its record")]
     Removed {
-        /// Its number.
-        number: u64,
         /// When.
         at: Instant,
     },
@@ -33,18 +32,18 @@ pub enum ContentError {
 }
 
 impl Pipeline {
-    /// The bytes of an input of which nothing was taken.
+    /// The bytes of an input, whether something of it was taken or not.
     ///
     /// # Errors
     /// See [`ContentError`].
-    pub async fn untaken_content(&self, who: &SignedIn, input: &UntakenInput) -> Result<Vec<u8>, ContentError> {
+    pub async fn content_of_input(&self, who: &SignedIn, input: &InputContent) -> Result<Vec<u8>, ContentError> {
         let channel = self.routes.channel(&input.channel);
         let queue = channel.map_or(QUEUE_OF_NONE, |channel| channel.exception_queue.as_str());
         if !self.people.queues_of(who.actor()).contains(&queue) {
             self.people.may_work_on(who.actor(), queue)?;
         }
         if let Some(at) = input.forgotten_at {
-            return Err(ContentError::Removed { number: input.number, at });
+            return Err(ContentError::Removed { at });
         }
         Ok(self.store.payload(input.content).await?)
     }

@@ -326,6 +326,9 @@ fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
             .line(&format!("plugin {} {}: not called {of} until {}", plugin.plugin, plugin.component, plugin.until))?;
         output.line(&format!("  failed with {}, {} pause(s) in a row", plugin.failure, plugin.pauses))?;
     }
+    if let Some(input) = &story.input {
+        output.line(&format!("the bytes that it came in: input content {input} --out FILE"))?;
+    }
     if !story.owners.is_empty() {
         output.line(&format!(
             "a model asked; its grant's owner ({}) decides nothing about it",

@@ -1,5 +1,5 @@
-//! `input`: inputs of authenticated senders of which nothing was taken, why, and what they said;
-//! of a data folder, or of a running host over HTTP. Nothing is changed by it.
+//! `input`: inputs of authenticated senders of which nothing was taken, why, and what they said, and
+//! what any other input said; of a data folder, or of a running host over HTTP. Nothing is changed by it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,9 +41,9 @@ pub(super) enum Command {
         #[command(flatten)]
         of: Of,
     },
-    /// Write its bytes into a file, for whoever works on its channel's queue or approves in it.
+    /// Write the bytes of any input into a file, for whoever works on its channel's queue or approves in it.
     Content {
-        /// Its number in the list, or its id.
+        /// Its id, as `exception show` tells it; its number in the list, where nothing of it was taken.
         input: String,
         /// The file, which only you can read then.
         #[arg(long, value_name = "FILE")]
@@ -166,9 +166,9 @@ async fn content(named: &str, of: &Of, acting: &Acting) -> anyhow::Result<Vec<u8
     let place = acting.open_in(&locations, store).await?;
     let pipeline = &place.host.pipeline;
     let shown = async {
-        let found = untaken::find(pipeline.store.as_ref(), named).await?;
-        let found = found.with_context(|| untaken::missing(named))?;
-        anyhow::Ok(pipeline.untaken_content(&place.who, &found).await?)
+        let found = untaken::find_content(pipeline.store.as_ref(), named).await?;
+        let found = found.with_context(|| untaken::missing_content(named))?;
+        anyhow::Ok(pipeline.content_of_input(&place.who, &found).await?)
     };
     let shown = shown.await;
     place.finish(shown).await

@@ -7,7 +7,7 @@ use portreeve_model::{ChannelId, ExceptionKind, SenderId};
 use super::Maker;
 use super::fixture::{ALL, NOW, channel, input, input_id, keep, leaf, waits};
 use crate::StoreError;
-use crate::contract::{Disposition, InputId, JournalEntry, Store, Untaken, UntakenInput, UntakenWanted};
+use crate::contract::{Disposition, InputContent, InputId, JournalEntry, Store, Untaken, UntakenInput, UntakenWanted};
 
 /// An input of which nothing was taken.
 fn untaken(number: u64, disposition: Disposition) -> JournalEntry {
@@ -65,6 +65,14 @@ pub(crate) async fn one_of_which_nothing_was_taken_is_found_by_its_id_and_tells_
     assert_eq!(store.untaken_input(input_id(1)).await.unwrap(), None, "its documents were taken");
     let nobody = InputId::derive(&channel(), &SenderId::authenticated("nobody"), super::fixture::content(2));
     assert_eq!(store.untaken_input(nobody).await.unwrap(), None);
+    // The bytes of any are found.
+    assert_eq!(store.input_content(nobody).await.unwrap(), None);
+    for number in 1..=3 {
+        let InputContent { channel: by, content, forgotten_at } =
+            store.input_content(input_id(number)).await.unwrap().unwrap();
+        assert_eq!((by, forgotten_at), (channel(), None), "{number}");
+        assert_eq!(store.payload(content).await.unwrap(), b"an input", "{number}");
+    }
     let found = store.untaken_input(input_id(2)).await.unwrap().unwrap();
     let UntakenInput { number, id, channel: by, received_at, exception, leaf: bytes, forgotten_at, .. } = &found;
     assert_eq!((*number, *id, by, *received_at), (2, input_id(2), &channel(), NOW.plus_ms(2)));
@@ -81,6 +89,7 @@ pub(crate) async fn one_of_which_nothing_was_taken_is_found_by_its_id_and_tells_
     let forgotten = store.untaken_input(input_id(2)).await.unwrap().unwrap();
     assert_eq!((forgotten.forgotten_at, forgotten.how), (Some(later), Untaken::Refused));
     assert_eq!(forgotten.leaf, found.leaf);
+    assert_eq!(store.input_content(input_id(2)).await.unwrap().unwrap().forgotten_at, Some(later));
     let gone = store.payload(forgotten.content).await;
     assert!(matches!(gone, Err(StoreError::Erased(_) | StoreError::Damaged(_))), "{gone:?}");
 }

@@ -1,4 +1,5 @@
-//! Inputs of authenticated senders of which nothing was taken, for whoever wants to see what came.
+//! Inputs of authenticated senders of which nothing was taken, for whoever wants to see what came; and
+//! where the bytes of any input are.
 
 use portreeve_model::{ChannelId, Instant};
 
@@ -74,5 +75,16 @@ pub struct UntakenInput {
     /// The first exception about the whole of it, with its sentence.
     pub exception: Option<(u64, String)>,
     /// When its content was removed, since its retention had ended.
+    pub forgotten_at: Option<Instant>,
+}
+
+/// Where the bytes of an input are, whether something of it was taken or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputContent {
+    /// The channel.
+    pub channel: ChannelId,
+    /// Its bytes.
+    pub content: PayloadRef,
+    /// When they were removed, since their retention had ended.
     pub forgotten_at: Option<Instant>,
 }

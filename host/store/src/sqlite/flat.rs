@@ -401,6 +401,7 @@ fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
         &numbered,
         &overdue,
         &untaken,
+        untaken::CONTENT,
     ];
     let looked_up = looked_up.into_iter().chain(views.iter().map(String::as_str)).collect::<Vec<_>>();
     for sql in looked_up.iter().chain(&exception::WRITES).chain(&pause::WRITES).chain(&credit::WRITES) {

@@ -93,15 +93,15 @@ use rusqlite::{Connection, OpenFlags};
 use crate::contract::{
     After, Configuration, CreditQuery, CustomerAggregate, DeadLetter, DecisionCommit, DeliveredPage, DeliveredWanted,
     DocumentPosition, DocumentView, DueRule, EarlyEvent, ExceptionTrail, ExceptionView, ExceptionsWanted, Finding,
-    Forgotten, Happening, HistoryQuery, InputId, InterchangeView, ItemStanding, JournalEntry, JournalOutcome,
-    JudgedHold, Kept, KeptBack, KeptInput, LateMessage, Lease, MeasuredOrder, NewException, NewPersonChange,
-    NewReference, NewReplay, NewReview, NewRun, NewStep, NoticePlace, Numbering, OpenHolds, OpenPayload, OperationLeaf,
-    OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail, OrderView, OrdersAtPage,
-    OrdersAtWanted, PackageChange, PackageView, Part, PartView, PauseAbout, PayloadRef, Period, Person, PersonView,
-    PluginUsage, PollEnd, PollView, PolledChange, Presented, ReconciliationView, ReferenceTable, ReferenceWanted,
-    ReplayView, Room, SaidPage, SaidWanted, Settlement, StepTaken, Store, StoreError, SubscriptionEnd,
-    SubscriptionView, Summary, TreeHead, UnsequencedLeaf, UntakenInput, UntakenWanted, WaitingDeliveries,
-    WaitingOrders, WeighedProposal,
+    Forgotten, Happening, HistoryQuery, InputContent, InputId, InterchangeView, ItemStanding, JournalEntry,
+    JournalOutcome, JudgedHold, Kept, KeptBack, KeptInput, LateMessage, Lease, MeasuredOrder, NewException,
+    NewPersonChange, NewReference, NewReplay, NewReview, NewRun, NewStep, NoticePlace, Numbering, OpenHolds,
+    OpenPayload, OperationLeaf, OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, OrderTrail,
+    OrderView, OrdersAtPage, OrdersAtWanted, PackageChange, PackageView, Part, PartView, PauseAbout, PayloadRef,
+    Period, Person, PersonView, PluginUsage, PollEnd, PollView, PolledChange, Presented, ReconciliationView,
+    ReferenceTable, ReferenceWanted, ReplayView, Room, SaidPage, SaidWanted, Settlement, StepTaken, Store, StoreError,
+    SubscriptionEnd, SubscriptionView, Summary, TreeHead, UnsequencedLeaf, UntakenInput, UntakenWanted,
+    WaitingDeliveries, WaitingOrders, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, SubscriptionPermit};
 use reader::Reader;
@@ -660,6 +660,10 @@ impl Store for SqliteStore {
 
     async fn untaken_input(&self, input: InputId) -> Result<Option<UntakenInput>, StoreError> {
         self.read_for_people(move |connection| untaken::one(connection, input)).await
+    }
+
+    async fn input_content(&self, input: InputId) -> Result<Option<InputContent>, StoreError> {
+        self.read_for_people(move |connection| untaken::content(connection, input)).await
     }
 
     async fn dead_letters(&self, after: u64, limit: u32) -> Result<Vec<DeadLetter>, StoreError> {

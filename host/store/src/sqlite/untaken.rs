@@ -1,10 +1,10 @@
-//! Inputs of which nothing was taken. The index of dispositions leaves out what nearly all inputs
-//! are, so a page costs what there is of the others, however many inputs there are.
+//! Inputs of which nothing was taken, and the bytes of any. The index of dispositions leaves out what
+//! nearly all inputs are, so a page costs what there is of the others, however many inputs there are.
 
 use portreeve_model::{ChannelId, Instant};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::contract::{InputId, Untaken, UntakenInput, UntakenWanted};
+use crate::contract::{InputContent, InputId, Untaken, UntakenInput, UntakenWanted};
 use crate::sqlite::failed;
 use crate::sqlite::rows::{Result, damaged, digest, payload_ref, signed, unsigned};
 
@@ -49,6 +49,24 @@ pub(super) fn one(connection: &Connection, id: InputId) -> Result<Option<Untaken
         .prepare_cached(&format!("{INPUTS} {ABOUT} WHERE input.id = ?1 AND input.disposition <> 'documents'"))
         .map_err(failed)?;
     statement.query_row([id.0.as_bytes()], |row| Ok(input(row))).optional().map_err(failed)?.transpose()
+}
+
+/// Of any input its channel and its bytes.
+pub(super) const CONTENT: &str =
+    "SELECT channel, coalesce((SELECT commitment FROM payload WHERE payload.id = input.payload), zeroblob(32)),
+            payload, forgotten_at
+     FROM input WHERE id = ?1";
+
+pub(super) fn content(connection: &Connection, id: InputId) -> Result<Option<InputContent>> {
+    let mut statement = connection.prepare_cached(CONTENT).map_err(failed)?;
+    let mut rows = statement.query([id.0.as_bytes()]).map_err(failed)?;
+    let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
+    let channel: String = row.get(0).map_err(failed)?;
+    Ok(Some(InputContent {
+        channel: ChannelId::parse(&channel).map_err(|error| damaged("a channel", &error))?,
+        content: payload_ref(row, 1).map_err(failed)?,
+        forgotten_at: row.get::<_, Option<i64>>(3).map_err(failed)?.map(Instant),
+    }))
 }
 
 fn input(row: &Row<'_>) -> Result<UntakenInput> {
