@@ -808,7 +808,7 @@ async fn nothing_is_shipped_or_paid_that_the_shop_would_count_otherwise() {
     let rest = [("7", "3"), ("8", "2.5")];
     let failure = called.deliver(&at, INVOICE, invoice("INV-2", "162.50", &rest), &key_of("INV-2")).await.unwrap_err();
     let Failure::Permanent(why) = &failure else { panic!("{failure:?}") };
-    assert!(why.contains("comes to 112.5 USD, the invoice to 162.5 USD"), "{why}");
+    assert!(why.contains("comes to 112.50 USD, the invoice to 162.50 USD"), "{why}");
     called.deliver(&at, INVOICE, invoice("INV-2", "112.50", &rest), &key_of("INV-2")).await.unwrap();
     let above = called.deliver(&at, REFUND, refund("RF-1", usd("112.51")), &key_of("RF-1")).await;
     let Err(Failure::Invalid(problems)) = above else { panic!("{above:?}") };

@@ -73,7 +73,7 @@ async fn an_invoice_that_nobody_told_of_is_told_and_closed_when_it_is_heard_of()
     let exception = only(&host).await;
     assert_eq!(exception.code, "missing");
     let sentence =
-        "invoices: found invoice `PS-INV103003` in erp (235.8 USD in total, 0 USD of tax) and not in this host";
+        "invoices: found invoice `PS-INV103003` in erp (235.80 USD in total, 0.00 USD of tax) and not in this host";
     assert!(exception.detail.starts_with(sentence), "{}", exception.detail);
 
     later(&host, 1);
@@ -94,9 +94,9 @@ async fn other_money_and_an_invoice_that_the_erp_lost_are_told() {
     let all = told(&host).await;
     let of = |code: &str| all.iter().find(|open| open.code == code).unwrap().detail.clone();
     let sentence =
-        "found of invoice `PS-INV103001`: 235.8 USD in total in this host and 235.81 USD in erp, expected the same";
+        "found of invoice `PS-INV103001`: 235.80 USD in total in this host and 235.81 USD in erp, expected the same";
     assert!(of("numbers-differ").contains(sentence), "{all:?}");
-    assert!(of("missing").contains("`PS-INV103002` in this host (235.8 USD in total"), "{all:?}");
+    assert!(of("missing").contains("`PS-INV103002` in this host (235.80 USD in total"), "{all:?}");
     host.erp.post_otherwise("PS-INV103001", "1", decimal("10"), -1);
     assert_eq!(compared(&host, "invoices").await.closed, 1);
 }
@@ -347,7 +347,7 @@ async fn numbers_of_which_nothing_says_whose_they_are_are_told_in_one_sentence_u
     let host = host.restart_with(|setup| setup.replace("portreeve.toml", by.0, by.1)).await;
     let found = compared(&host, "payments").await;
     assert_eq!((counts(&found), left_aside(&found)), ((3, 2, 1, 0), vec![("orders-of-others", 4)]), "{found:?}");
-    assert!(only(&host).await.detail.contains("in stripe (1 USD moved) and not in this host"));
+    assert!(only(&host).await.detail.contains("in stripe (1.00 USD moved) and not in this host"));
     drop(payments);
     host.verify().await.unwrap();
 }
@@ -423,7 +423,7 @@ async fn money_for_an_order_that_this_host_does_not_have_is_told_where_the_host_
     let exception = only(host).await;
     assert_eq!(exception.code, "orders-differ");
     let sentence = format!(
-        "50 USD for order `PO-1` (`{}`) in this host and for order `PO-9`, which this host does not have, in stripe, expected",
+        "50.00 USD for order `PO-1` (`{}`) in this host and for order `PO-9`, which this host does not have, in stripe, expected",
         desk.order
     );
     assert!(exception.detail.contains(&sentence), "{}", exception.detail);
@@ -525,8 +525,10 @@ async fn money_that_differs_and_money_that_only_one_of_both_knows_is_told() {
     desk.payments.charge_otherwise(&payment.charge, 18_399);
     assert_eq!(counts(&compared(host, "payments").await), (1, 0, 1, 0));
     let detail = only(host).await.detail;
-    let sentence =
-        format!("found of `payment {}`: 184 USD moved in this host and 183.99 USD in stripe, expected", payment.charge);
+    let sentence = format!(
+        "found of `payment {}`: 184.00 USD moved in this host and 183.99 USD in stripe, expected",
+        payment.charge
+    );
     assert!(detail.contains(&sentence), "{detail}");
     desk.payments.charge_otherwise(&payment.charge, 18_400);
     assert_eq!(compared(host, "payments").await.closed, 1);
@@ -539,8 +541,8 @@ async fn money_that_differs_and_money_that_only_one_of_both_knows_is_told() {
     assert_eq!(counts(&compared(host, "payments").await), (3, 1, 2, 0));
     let all = told(host).await;
     let is = |text: &str| all.iter().any(|open| open.code == "missing" && open.detail.contains(text));
-    assert!(is("found `payment ch_standin000002` in stripe (50 USD moved) and not in this host"), "{all:?}");
-    assert!(is("found `payment dp_standin000001` in stripe (-184 USD moved) and not in this host"), "{all:?}");
+    assert!(is("found `payment ch_standin000002` in stripe (50.00 USD moved) and not in this host"), "{all:?}");
+    assert!(is("found `payment dp_standin000001` in stripe (-184.00 USD moved) and not in this host"), "{all:?}");
     // Heard of under the number that its sender gave the order, it is the same order.
     let settled = json!({"orderNumber": desk.order, "paymentReference": "ch_standin000002", "amount": {"minor": "5000", "currency": "USD"}});
     desk.said("payment.settled", &settled).await;
@@ -566,8 +568,10 @@ async fn one_transfer_that_pays_two_orders_is_one_and_silences_nothing_else() {
     desk.payments.charge_otherwise(&transfer.charge, 5_001);
     assert_eq!(counts(&compared(host, "payments").await), (3, 1, 2, 0));
     let all = told(host).await;
-    let sentence =
-        format!("found of `payment {}`: 50 USD moved in this host and 50.01 USD in stripe, expected", transfer.charge);
+    let sentence = format!(
+        "found of `payment {}`: 50.00 USD moved in this host and 50.01 USD in stripe, expected",
+        transfer.charge
+    );
     assert!(all.iter().any(|open| open.detail.contains(&sentence)), "{all:?}");
 }
 
@@ -587,7 +591,7 @@ async fn money_that_the_processor_has_for_another_order_is_told_and_closed_when_
     assert_eq!(exception.code, "orders-differ");
     let number = host.orders().await.into_iter().find(|order| order.id == desk.order).unwrap().number;
     let sentence = format!(
-        "payments: found of `payment {}`: 50 USD for order `{number}` (`{}`) in this host and for order `PO-2` (`{other}`) in \
+        "payments: found of `payment {}`: 50.00 USD for order `{number}` (`{}`) in this host and for order `PO-2` (`{other}`) in \
          stripe, expected the same; find out which order it is for",
         payment.charge, desk.order
     );
@@ -629,7 +633,7 @@ async fn money_counts_when_it_moved_and_not_when_its_charge_or_its_dispute_was_m
     later(host, 60);
     assert_eq!(counts(&compared(host, "payments").await), (3, 2, 1, 0));
     let detail = only(host).await.detail;
-    let sentence = format!("found `payment {}` in stripe (7 USD moved) and not in this host", late.charge);
+    let sentence = format!("found `payment {}` in stripe (7.00 USD moved) and not in this host", late.charge);
     assert!(detail.contains(&sentence), "{detail}");
     host.verify().await.unwrap();
 }

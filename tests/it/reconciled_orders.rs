@@ -142,7 +142,7 @@ async fn what_both_have_is_silent_and_what_the_erp_lost_is_told_until_it_is_ther
     assert_eq!((first.code.as_str(), first.queue.as_str()), ("missing", "integration"));
     let sentence = format!(
         "orders-erp: found order `PO-2` `{}` in this host (open, 10 BX ordered of `FST-1007` on line 1, 4 BX ordered of \
-         `FST-1014` on line 2, 235.8 USD in total without tax) and not in erp, expected it in both; ",
+         `FST-1014` on line 2, 235.80 USD in total without tax) and not in erp, expected it in both; ",
         orders[1]
     );
     assert!(first.detail.starts_with(&sentence), "{}", first.detail);
@@ -275,9 +275,9 @@ async fn another_quantity_and_other_money_are_told_with_both_sides_figures_and_h
         (
             "9",
             "18.40",
-            "10 BX ordered of `FST-1007` on line 1 in this host and 9 BX in erp; 235.8 USD in total without tax in this host and 217.4 USD in erp, expected the same",
+            "10 BX ordered of `FST-1007` on line 1 in this host and 9 BX in erp; 235.80 USD in total without tax in this host and 217.40 USD in erp, expected the same",
         ),
-        ("10", "18.41", ": 235.8 USD in total without tax in this host and 235.9 USD in erp, expected the same"),
+        ("10", "18.41", ": 235.80 USD in total without tax in this host and 235.90 USD in erp, expected the same"),
         // As much money for fewer goods.
         ("5", "36.80", ": 10 BX ordered of `FST-1007` on line 1 in this host and 5 BX in erp, expected the same"),
     ] {

@@ -171,7 +171,7 @@ impl Money {
 
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", scaled(self.minor, self.currency.minor_digits()), self.currency)
+        write!(f, "{} {}", scaled(self.minor.into(), self.currency.minor_digits()), self.currency)
     }
 }
 
@@ -203,7 +203,7 @@ impl Decimal {
 
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&scaled(self.units, self.scale))
+        f.write_str(&scaled(self.units.into(), self.scale))
     }
 }
 
@@ -222,7 +222,7 @@ pub struct Quantity {
 
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", scaled(self.value, self.scale), self.unit)
+        write!(f, "{} {}", scaled(self.value.into(), self.scale), self.unit)
     }
 }
 
@@ -242,6 +242,22 @@ pub struct UnitPrice {
 }
 
 impl UnitPrice {
+    /// The price for people, with the places of its currency at least. What is recorded of it has its own
+    /// digits.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        self.with_places(self.currency.minor_digits())
+    }
+
+    fn with_places(&self, places: u8) -> String {
+        let factor = 10_i128.saturating_pow(u32::from(places.saturating_sub(self.scale)));
+        let amount = scaled(i128::from(self.amount).saturating_mul(factor), places.max(self.scale));
+        match self.per_quantity {
+            1 => format!("{amount} {}", self.currency),
+            units => format!("{amount} {} per {units}", self.currency),
+        }
+    }
+
     /// The price of a quantity, rounded half away from zero to the minor unit.
     ///
     /// # Errors
@@ -286,8 +302,7 @@ impl UnitPrice {
 
 impl fmt::Display for UnitPrice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", scaled(self.amount, self.scale), self.currency)?;
-        if self.per_quantity == 1 { Ok(()) } else { write!(f, " per {}", self.per_quantity) }
+        f.write_str(&self.with_places(self.scale))
     }
 }
 
@@ -540,8 +555,8 @@ fn parse_decimal(text: &str) -> Result<rust_decimal::Decimal, ValueError> {
     parsed.map_err(|_| ValueError::NotANumber(clip(text)))
 }
 
-fn scaled(units: i64, scale: u8) -> String {
-    rust_decimal::Decimal::try_from_i128_with_scale(i128::from(units), u32::from(scale))
+fn scaled(units: i128, scale: u8) -> String {
+    rust_decimal::Decimal::try_from_i128_with_scale(units, u32::from(scale))
         .map_or_else(|_| format!("{units}e-{scale}"), |decimal| decimal.to_string())
 }
 

@@ -183,6 +183,22 @@ pub fn major_text(money: &Money) -> String {
     to_text(money.minor, minor_digits(&money.currency))
 }
 
+/// A number of major units for a sentence: with the currency's places at least, and with all digits that it
+/// has. `1377.6` USD is `1377.60`, `1.179` stays.
+///
+/// # Errors
+/// As [`decimal`].
+pub fn in_words(text: &str, currency: &str) -> Result<String, NumberError> {
+    decimal(text)?;
+    let wanted = usize::from(minor_digits(currency));
+    let (point, places) = match text.split_once('.') {
+        Some((_, fraction)) => ("", fraction.len()),
+        None if wanted == 0 => ("", 0),
+        None => (".", 0),
+    };
+    Ok(format!("{text}{point}{}", "0".repeat(wanted.saturating_sub(places))))
+}
+
 /// Decimal places of a currency's minor unit, after ISO 4217; 2 for a code it doesn't list.
 /// Codes without a minor unit (gold, drawing rights, none) have 0, as the host counts them.
 #[must_use]
@@ -275,6 +291,36 @@ mod tests {
         assert_eq!(compare_price(&price, &cost), Ok(Ordering::Equal));
         let floor = decimal("1.1791").unwrap();
         assert_eq!(compare_price(&price, &floor), Ok(Ordering::Less));
+    }
+
+    #[test]
+    fn an_amount_in_a_sentence_has_the_places_of_its_currency_and_loses_no_digit() {
+        for (text, currency, words) in [
+            ("1377.6", "USD", "1377.60"),
+            ("1377", "USD", "1377.00"),
+            ("1377.", "USD", "1377.00"),
+            ("-0.5", "KWD", "-0.500"),
+            ("62.790", "USD", "62.790"),
+            ("1.179", "USD", "1.179"),
+            ("1500", "JPY", "1500"),
+            ("1500.5", "JPY", "1500.5"),
+        ] {
+            assert_eq!(in_words(text, currency).as_deref(), Ok(words), "{text} {currency}");
+            assert_eq!(decimal(words), decimal(text), "it is the same number");
+        }
+        assert!(in_words("12 boxes", "USD").is_err());
+        // Every amount is told as its minor units are.
+        for currency in ["USD", "JPY", "KWD", "CLF"] {
+            for minor in [0, 1, -5, 10, 100, 137_760, -137_700, i64::MAX, i64::MIN + 1] {
+                let money = Money { minor, currency: currency.to_owned() };
+                let exact = major_text(&money);
+                let shortest = match exact.split_once('.') {
+                    Some(_) => exact.trim_end_matches('0').trim_end_matches('.'),
+                    None => exact.as_str(),
+                };
+                assert_eq!(in_words(shortest, currency), Ok(exact.clone()), "{shortest} {currency}");
+            }
+        }
     }
 
     #[test]

@@ -314,7 +314,7 @@ pub(super) fn table_of_lines(order: &Order, called: &str) -> Markup {
                             td data-label="Item" { (line.sku) }
                             td data-label="Description" { (line.description.as_deref().unwrap_or("none")) }
                             td data-label="Quantity" { (line.quantity) }
-                            td data-label="Unit price" { (line.unit_price) }
+                            td data-label="Unit price" { (line.unit_price.in_words()) }
                         }
                     }
                 }

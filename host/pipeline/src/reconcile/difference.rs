@@ -159,7 +159,8 @@ impl Told<'_> {
         let differing = left.differing(right);
         let told = differing.iter().take(TOLD_MAX);
         both.extend(told.map(|(figure, one, other)| {
-            format!("{} {figure} in {here} and {} in {there}", InWords(one), InWords(other))
+            let (one, other) = (InWords::of(figure, one), InWords::of(figure, other));
+            format!("{one} {figure} in {here} and {other} in {there}")
         }));
         if differing.len() > TOLD_MAX {
             both.push(format!("and {} numbers more", differing.len().saturating_sub(TOLD_MAX)));

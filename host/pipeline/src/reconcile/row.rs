@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use portreeve_model::value::{Decimal, Instant, Quantity};
-use portreeve_model::{Digest, Event, Money, OrderId};
+use portreeve_model::{Currency, Digest, Event, Money, OrderId};
 use serde::{Deserialize, Serialize};
 
 use super::aside::{Aside, Stranger, Strangers};
@@ -148,6 +148,11 @@ impl Figure {
         !matches!(self, Self::Net | Self::Tax)
     }
 
+    /// Whether it is an amount, whose unit is a currency.
+    fn is_money(&self) -> bool {
+        matches!(self, Self::Net | Self::Total | Self::Tax | Self::Moved)
+    }
+
     /// The same of the item, whatever the line's number.
     fn of_the_item(&self) -> Self {
         let of = |line: &Line| Line { number: None, sku: line.sku.clone() };
@@ -259,6 +264,14 @@ impl Measure {
         };
         let units = widened(self)?.checked_add(widened(other)?)?;
         Some(Self { units, scale }.shortest())
+    }
+
+    /// The same number, written with so many places at least.
+    fn with_places(&self, places: u8) -> Self {
+        let factor = 10_i128.checked_pow(u32::from(places.saturating_sub(self.scale)));
+        let units = factor.and_then(|factor| self.units.checked_mul(factor));
+        // One that has no room for zeros is written as it is.
+        units.map_or_else(|| self.clone(), |units| Self { units, scale: self.scale.max(places) })
     }
 
     /// So that equal numbers are equal values.
@@ -401,7 +414,7 @@ impl Cell {
     /// Names all that it says, what no sentence has room for as well.
     pub(super) fn digest(&self) -> Digest {
         let stage = self.stage.map_or("", Stage::as_str).to_owned();
-        let numbers = self.figures.iter().map(|(figure, measures)| format!("{} {figure}", InWords(measures)));
+        let numbers = self.figures.iter().map(|(figure, measures)| format!("{} {figure}", InWords::Counted(measures)));
         let unreadable = self.unreadable.iter().cloned();
         let said: Vec<String> =
             [stage, self.is_listed.to_string()].into_iter().chain(numbers).chain(unreadable).collect();
@@ -420,16 +433,33 @@ impl Cell {
 }
 
 /// Numbers by unit, in words.
-pub(super) struct InWords<'a>(pub(super) &'a Measures);
+pub(super) enum InWords<'a> {
+    /// Each with its own digits, by which it is named.
+    Counted(&'a Measures),
+    /// Amounts, each with the places of its currency at least.
+    Money(&'a Measures),
+}
+
+impl<'a> InWords<'a> {
+    /// What is said of this.
+    pub(super) fn of(figure: &Figure, measures: &'a Measures) -> Self {
+        if figure.is_money() { Self::Money(measures) } else { Self::Counted(measures) }
+    }
+}
 
 impl fmt::Display for InWords<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
+        let (Self::Counted(measures) | Self::Money(measures)) = self;
+        if measures.is_empty() {
             return f.write_str("none");
         }
-        for (index, (unit, measure)) in self.0.iter().enumerate() {
+        for (index, (unit, measure)) in measures.iter().enumerate() {
             let and = if index > 0 { " and " } else { "" };
-            write!(f, "{and}{measure} {}", unit.escape_debug())?;
+            let places = match self {
+                Self::Counted(_) => 0,
+                Self::Money(_) => Currency::parse(unit).map_or(0, |currency| currency.minor_digits()),
+            };
+            write!(f, "{and}{} {}", measure.with_places(places), unit.escape_debug())?;
         }
         Ok(())
     }
@@ -441,11 +471,12 @@ pub(super) const TOLD_MAX: usize = 6;
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(all) = self.figures.get(&Figure::All) {
-            return write!(f, "{}", InWords(all));
+            return write!(f, "{}", InWords::Counted(all));
         }
         let mut told = Vec::new();
         told.extend(self.stage.map(|stage| stage.as_str().to_owned()));
-        let numbers = self.figures.iter().map(|(figure, measures)| format!("{} {figure}", InWords(measures)));
+        let numbers =
+            self.figures.iter().map(|(figure, measures)| format!("{} {figure}", InWords::of(figure, measures)));
         told.extend(numbers.take(TOLD_MAX));
         if self.figures.len() > TOLD_MAX {
             told.push("…".to_owned());
@@ -818,5 +849,38 @@ impl Rows {
         });
         let rows: Vec<Digest> = rows.collect();
         Digest::of_parts(&rows.iter().map(|row| row.as_bytes().as_slice()).collect::<Vec<_>>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// As the host tells every amount.
+        #[test]
+        fn an_amount_is_told_with_the_digits_of_its_currency(
+            minor in any::<i64>(),
+            code in prop::sample::select(vec!["USD", "JPY", "KWD", "CLF"]),
+        ) {
+            let money = Money { minor, currency: Currency::parse(code).unwrap() };
+            let amount = Measures::from([(code.to_owned(), Measure::of_money(&money))]);
+            prop_assert_eq!(InWords::of(&Figure::Total, &amount).to_string(), money.to_string());
+        }
+    }
+
+    #[test]
+    fn what_is_finer_than_its_currency_and_what_is_no_amount_keeps_its_digits() {
+        let told = |figure: &Figure, units: i64, scale: u8| {
+            let measure = Measure::of_decimal(&Decimal { units, scale });
+            InWords::of(figure, &Measures::from([("USD".to_owned(), measure)])).to_string()
+        };
+        assert_eq!(told(&Figure::Net, 13_776, 1), "1377.60 USD");
+        assert_eq!(told(&Figure::Net, 1_179, 3), "1.179 USD");
+        assert_eq!(told(&Figure::All, 50, 1), "5 USD");
     }
 }

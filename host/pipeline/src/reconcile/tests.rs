@@ -528,12 +528,12 @@ fn of_an_order_what_is_ordered_what_has_left_what_it_comes_to_and_its_stage_are_
         (
             Listed { minor: 9_951, ..LISTED },
             DifferenceKind::Numbers,
-            "found of order `A`: 99.5 USD in total without tax in shop and 99.51 USD in erp, expected the same",
+            "found of order `A`: 99.50 USD in total without tax in shop and 99.51 USD in erp, expected the same",
         ),
         (
             Listed { currency: "EUR", ..LISTED },
             DifferenceKind::Units,
-            "99.5 USD in total without tax in shop and 99.5 EUR in erp",
+            "99.50 USD in total without tax in shop and 99.50 EUR in erp",
         ),
         (
             Listed { stage: "shipped", left: [5, 3], ..LISTED },
@@ -585,7 +585,7 @@ fn a_difference_is_another_one_when_a_number_changes_that_no_sentence_has_room_f
 fn an_order_that_only_one_lists_is_missing_unless_it_is_over() {
     let found = of_orders(&[("A", LISTED)], &[]);
     assert_eq!(only(&found).kind, DifferenceKind::Missing);
-    let told = "found order `A` in shop (open, 5 EA ordered of `SKU-0` on line 1, 3 EA ordered of `SKU-1` on line 2, 99.5 USD in total without tax) and not in erp";
+    let told = "found order `A` in shop (open, 5 EA ordered of `SKU-0` on line 1, 3 EA ordered of `SKU-1` on line 2, 99.50 USD in total without tax) and not in erp";
     assert!(sentence(&found).starts_with(told), "{}", sentence(&found));
     assert!(sentence(&of_orders(&[], &[("A", LISTED)])).contains("in erp (open"));
     for stage in ["shipped", "cancelled"] {
@@ -698,7 +698,7 @@ fn a_tax_that_one_side_does_not_tell_is_not_compared_and_one_of_nothing_is_told(
     let (key, difference) = found.differences.iter().next().unwrap();
     let told = Told { of: Of::Invoices, key, difference, left: "this host", right: "erp" }.to_string();
     assert!(
-        told.starts_with("found of invoice `I`: 0 USD of tax in this host and 0.08 USD in erp, expected"),
+        told.starts_with("found of invoice `I`: 0.00 USD of tax in this host and 0.08 USD in erp, expected"),
         "{told}"
     );
 }

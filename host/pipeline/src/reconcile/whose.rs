@@ -105,8 +105,8 @@ impl ByOrder {
     /// Names what it says.
     pub(super) fn digest(&self) -> Digest {
         let parts = self.parts.iter().map(|(order, money)| match order {
-            OrderNamed::Ours(order) => format!("{} for {order}", InWords(money)),
-            OrderNamed::Strange(number) => format!("{} for the strange {number}", InWords(money)),
+            OrderNamed::Ours(order) => format!("{} for {order}", InWords::Counted(money)),
+            OrderNamed::Strange(number) => format!("{} for the strange {number}", InWords::Counted(money)),
         });
         let said: Vec<String> = parts.chain(self.has_nameless.then(|| "and another".to_owned())).collect();
         Digest::of_parts(&said.iter().map(String::as_bytes).collect::<Vec<_>>())
@@ -135,7 +135,8 @@ impl Otherwise<'_> {
         match self {
             Self::Parts(parts) => {
                 let told = parts.iter().take(TOLD_MAX).map(|(order, one, two)| {
-                    format!("{} for {} in {here} and {} in {there}", InWords(one), called(order), InWords(two))
+                    let (one, two) = (InWords::Money(one), InWords::Money(two));
+                    format!("{one} for {} in {here} and {two} in {there}", called(order))
                 });
                 let more = parts.len().saturating_sub(TOLD_MAX);
                 told.chain((more > 0).then(|| format!("and {more} orders more"))).collect()
@@ -147,7 +148,7 @@ impl Otherwise<'_> {
                     let told: Vec<String> = told.chain((more > 0).then(|| format!("{more} more"))).collect();
                     told.join(" and ")
                 };
-                let sum = sum.map_or_else(String::new, |sum| format!("{} ", InWords(sum)));
+                let sum = sum.map_or_else(String::new, |sum| format!("{} ", InWords::Money(sum)));
                 vec![format!("{sum}for {} in {here} and for {} in {there}", all(one), all(two))]
             }
         }
@@ -251,13 +252,16 @@ mod tests {
             one.otherwise(other).unwrap().told(&numbers, Some(&sum), "this host", "stripe")
         };
         let (one, two) = (said(&[('1', 100)], true), said(&[('2', 100)], false));
-        let expected =
-            format!("1 USD for order `PO-1` (`{}`) in this host and for order `{}` in stripe", order('1'), order('2'));
+        let expected = format!(
+            "1.00 USD for order `PO-1` (`{}`) in this host and for order `{}` in stripe",
+            order('1'),
+            order('2')
+        );
         assert_eq!(told(&one, &two), [expected]);
         let two = said(&[('1', 60), ('2', 40)], false);
         let expected = [
-            format!("1 USD for order `PO-1` (`{}`) in this host and 0.6 USD in stripe", order('1')),
-            format!("none for order `{}` in this host and 0.4 USD in stripe", order('2')),
+            format!("1.00 USD for order `PO-1` (`{}`) in this host and 0.60 USD in stripe", order('1')),
+            format!("none for order `{}` in this host and 0.40 USD in stripe", order('2')),
         ];
         assert_eq!(told(&one, &two), expected);
     }

@@ -155,12 +155,11 @@ impl Order {
         if open == ours {
             return Ok(());
         }
-        let open = shown(open);
+        let currency = &total.currency;
+        let (open, ours) = (shown(open, currency), shown(ours, currency));
         Err(Failure::permanent(format!(
-            "other-amount: the rest of the shop's order comes to {open} {0}, the invoice to {1} {0}; expected the same, \
-             invoice it in the shop",
-            total.currency,
-            shown(ours)
+            "other-amount: the rest of the shop's order comes to {open}, the invoice to {ours}; expected the same, \
+             invoice it in the shop"
         )))
     }
 
@@ -197,10 +196,11 @@ fn number(found: Option<&RawValue>) -> Result<i128, Failure> {
     Ok(i128::from(read.units) * 10_i128.pow(u32::from(PLACES - read.scale)))
 }
 
-/// The same for people, without zeros behind the point.
-fn shown(number: i128) -> String {
+/// The same as an amount for people.
+fn shown(number: i128, currency: &str) -> String {
     let sign = if number < 0 { "-" } else { "" };
     let (whole, rest) = (number.abs() / ONE, number.abs() % ONE);
     let text = format!("{sign}{whole}.{rest:09}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    format!("{} {currency}", money::in_words(text, currency).unwrap_or_else(|_| text.to_owned()))
 }

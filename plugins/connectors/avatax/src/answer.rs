@@ -99,9 +99,9 @@ impl Transaction {
 
     /// What it is worth and its tax, by the digits that AvaTax wrote.
     fn amounts(&self) -> Option<String> {
-        let amount = self.total_amount.as_deref().and_then(digits)?;
-        let tax = self.total_tax.as_deref().and_then(digits)?;
-        Some(format!("{amount} {} and {tax} tax", word(self.currency_code.as_deref()?)))
+        let currency = word(self.currency_code.as_deref()?);
+        let told = |found: &Option<Box<RawValue>>| money::in_words(found.as_deref()?.get(), currency).ok();
+        Some(format!("{} {currency} and {} tax", told(&self.total_amount)?, told(&self.total_tax)?))
     }
 
     /// It was answered with a success and is as before: whether it happens later nobody says.
@@ -132,7 +132,9 @@ impl Transaction {
 
     /// AvaTax owes an authority another tax than the customer was asked for.
     fn other_tax(&self, stated: &str) -> Failure {
-        let found = self.total_tax.as_deref().and_then(digits).unwrap_or("none");
+        let currency = self.currency_code.as_deref().unwrap_or_default();
+        let found = self.total_tax.as_deref().and_then(|found| money::in_words(found.get(), currency).ok());
+        let found = found.as_deref().unwrap_or("none");
         let message = format!(
             "AvaTax has the transaction with {found} of tax; expected {stated}, as the invoice has it: adjust it there \
              and replay, or credit the invoice and post another one, and abandon this"
