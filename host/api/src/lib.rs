@@ -13,6 +13,8 @@ mod limits;
 
 mod problem;
 
+mod unread;
+
 pub mod access;
 
 mod input;

@@ -16,7 +16,7 @@ use crate::{
 #[openapi(
     info(
         title = "Portreeve",
-        description = "The front door of a plugin host: inputs of authenticated senders, and what people read and do.",
+        description = "The front door of a plugin host: inputs of authenticated senders, and what people read and do. A refusal has problem details (RFC 9457) as its body, or the words of its channel's protocol. What is refused before it is a request has none: a head that is no HTTP (400), an address that is too long (414), and a head of more than 100 headers or 64 KiB (431).",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(

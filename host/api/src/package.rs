@@ -21,6 +21,7 @@ use crate::Door;
 use crate::access::Person;
 use crate::operator::to_its_end;
 use crate::problem::Problem;
+use crate::unread;
 
 /// Bytes of a package: the largest component that a host looks at, and its signature.
 /// Only who publishes gets so far.
@@ -449,5 +450,5 @@ fn digest(text: &str) -> Result<Digest, Problem> {
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 pub(crate) fn no_json(rejection: JsonRejection) -> Problem {
-    Problem::bad_request(format!("{}; /v1/openapi.json shows what is expected", rejection.body_text()))
+    Problem::bad_request(unread::body(&rejection))
 }

@@ -26,6 +26,7 @@ use crate::access::Person;
 use crate::operator::{page_rows, rows};
 use crate::package::read;
 use crate::problem::Problem;
+use crate::unread;
 
 /// Bytes of a request about people: the longest password, name and address, all roles, and
 /// room for a client's own way to write JSON.
@@ -582,14 +583,8 @@ async fn json<T: DeserializeOwned>(door: &Door, headers: &HeaderMap, body: Body)
         return Err(Problem::too_large(announced, BODY_BYTES_MAX));
     }
     let bytes = read(door, body, BODY_BYTES_MAX).await?;
-    // Where it is wrong, and not what stands there: it may be a password.
-    serde_json::from_slice(&bytes).map_err(|error| {
-        Problem::bad_request(format!(
-            "the body is not what is expected, at line {} column {}; /v1/openapi.json shows what is",
-            error.line(),
-            error.column()
-        ))
-    })
+    // What is wrong, and not what stands there: it may be a password.
+    serde_json::from_slice(&bytes).map_err(|error| Problem::bad_request(unread::json(&error)))
 }
 
 fn uncached(body: impl IntoResponse) -> Response {

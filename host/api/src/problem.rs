@@ -8,6 +8,8 @@ use portreeve_store::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::unread;
+
 /// Seconds after which a refused input may come again.
 const RETRY_AFTER_S: u64 = 1;
 
@@ -156,13 +158,13 @@ impl From<StoreError> for Problem {
 
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
-        Self::bad_request(format!("{}; /v1/openapi.json lists the parameters", rejection.body_text()))
+        Self::bad_request(unread::query(&rejection))
     }
 }
 
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
-        Self::bad_request(rejection.body_text())
+        Self::bad_request(unread::path(&rejection))
     }
 }
 

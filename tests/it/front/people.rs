@@ -299,8 +299,9 @@ async fn accounts_that_are_none_are_refused_with_what_would_be_one() {
         (account("anna", json!({ "password": "x".repeat(257) })), "account", "found a password of 257 bytes"),
         (account("anna", json!({ "email": "anna" })), "account", "`anna` is not an e-mail address"),
         (account("anna", json!({ "email": "<b>@x" })), "account", "is not an e-mail address"),
-        (account("anna", json!({ "king": true })), "bad-request", "the body is not what is expected"),
-        (json!([]), "bad-request", "the body is not what is expected"),
+        (account("anna", json!({ "king": true })), "bad-request", "found `king`, which is not known, expected"),
+        (account("anna", json!({ "password": 7 })), "bad-request", "found a number, expected text"),
+        (json!([]), "bad-request", "expected an object; /v1/openapi.json shows what is expected"),
     ] {
         let said = problem(&post(&door, &olga, "/v1/people", body).await, 400, code);
         let detail = said["detail"].as_str().unwrap();
