@@ -26,15 +26,14 @@ async fn the_demo_adds_up_is_on_record_and_decides_alike_with_one_worker_and_fou
     let again = run(&four, 4).await;
 
     assert!(report.orders >= 200, "{}", report.orders);
-    let sum = report.released + report.held + report.routed + report.refused + report.exceptions;
-    assert_eq!(report.orders, sum);
+    the_parts_are_the_whole(&report);
     for (what, count) in [
         ("released", report.released),
         ("held", report.held),
         ("routed", report.routed),
         ("refused", report.refused),
-        ("exceptions", report.exceptions),
         ("recommended", report.recommended),
+        ("changes and cancellations", report.order_events),
         ("rejected inputs", report.rejected_inputs),
         ("duplicates", report.duplicates),
         ("granted", report.proposals.granted),
@@ -53,6 +52,7 @@ async fn the_demo_adds_up_is_on_record_and_decides_alike_with_one_worker_and_fou
     for change in [
         |report: &mut Report| report.inputs.kept -= 1,
         |report: &mut Report| report.inputs.repeated += 1,
+        |report: &mut Report| report.exceptions += 1,
         |report: &mut Report| report.deliveries.booked += 1,
         |report: &mut Report| report.deliveries.booked -= 1,
     ] {
@@ -63,6 +63,19 @@ async fn the_demo_adds_up_is_on_record_and_decides_alike_with_one_worker_and_fou
     assert!(report.audit.verified);
     assert_eq!(report.decisions_digest, again.decisions_digest);
     every_verdict_has_its_leaf(&one, &report).await;
+}
+
+/// In what programs read, too: every order is in one state, and what is no order in none of them.
+fn the_parts_are_the_whole(report: &Report) {
+    assert_eq!(usize::try_from(report.orders).unwrap(), report.rows.len(), "the table has a row for each");
+    let read = serde_json::to_value(report).unwrap();
+    let states = ["released", "held", "routed", "refused", "exceptions"];
+    let sum: u64 = states.iter().map(|state| read[state].as_u64().unwrap()).sum();
+    assert_eq!(read["orders"].as_u64(), Some(sum));
+    for state in states {
+        let rows = report.rows.iter().filter(|row| row.verdict == state.trim_end_matches("s"));
+        assert_eq!(read[state].as_u64(), u64::try_from(rows.count()).ok(), "{state}");
+    }
 }
 
 async fn every_verdict_has_its_leaf(folder: &std::path::Path, report: &Report) {

@@ -17,8 +17,9 @@ use crate::output::Output;
 /// Rows that are read at once.
 const PAGE: u32 = 256;
 
-/// The demo's result: `orders` is the sum of the five states; `recommended`
-/// counts those of them that carry a recommendation; rejected inputs and
+/// The demo's result: each order is in one of the five states, so these add up to
+/// `orders`; `recommended` counts those of them that carry a recommendation. What is said
+/// of an order later, documents that nothing could be made of, rejected inputs and
 /// duplicates are no orders.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -32,11 +33,14 @@ pub struct Report {
     pub routed: u64,
     /// Refused by the host's rules.
     pub refused: u64,
-    /// Waiting for a person because something failed, or because it changes an order or
-    /// asks to cancel it.
+    /// Kept back because something failed.
     pub exceptions: u64,
     /// With a recommendation.
     pub recommended: u64,
+    /// Documents that change one of the orders or ask to cancel it, for a person.
+    pub order_events: u64,
+    /// Documents that nothing could be made of, for a person.
+    pub unmapped: u64,
     /// Inputs that were no orders.
     pub rejected_inputs: u64,
     /// Inputs and documents that came before.
@@ -76,7 +80,7 @@ pub struct Inputs {
 
 impl Report {
     /// What does not add up, counted on both sides of the front door and of the
-    /// ERP: something was lost, or done twice.
+    /// ERP, and order by order beside by state: something was lost, or done twice.
     #[must_use]
     pub fn contradiction(&self) -> Option<String> {
         let Inputs { fed, kept, refused, repeated } = self.inputs;
@@ -85,10 +89,19 @@ impl Report {
                 "{fed} inputs were sent, but {kept} are kept, {refused} refused and {repeated} repeated: an input was lost"
             ));
         }
+        let (orders, in_states) = (self.orders, self.in_states());
+        if orders != in_states {
+            return Some(format!("{orders} orders are listed, but {in_states} are in some state"));
+        }
         let Deliveries { delivered, booked, .. } = self.deliveries;
         (delivered != booked).then(|| {
             format!("{delivered} deliveries are settled as done, but the ERP has {booked} sales orders: something was sent twice or not at all")
         })
+    }
+
+    /// The sum over the states.
+    fn in_states(&self) -> u64 {
+        [self.released, self.held, self.routed, self.refused, self.exceptions].into_iter().fold(0, u64::saturating_add)
     }
 }
 
@@ -185,18 +198,17 @@ pub(super) async fn make(
             rows.push(row(order, record.as_ref()));
         }
     }
-    let exceptions = in_state(OrderState::Exception) + summary.unmapped + summary.order_events;
-    let (released, held) = (in_state(OrderState::Released), in_state(OrderState::Held));
-    let (routed, refused) = (in_state(OrderState::Routed), in_state(OrderState::Refused));
     let audit = Audit::of(verified);
     Ok(Report {
-        orders: released + held + routed + refused + exceptions,
-        released,
-        held,
-        routed,
-        refused,
-        exceptions,
+        orders: u64::try_from(rows.len()).unwrap_or(u64::MAX),
+        released: in_state(OrderState::Released),
+        held: in_state(OrderState::Held),
+        routed: in_state(OrderState::Routed),
+        refused: in_state(OrderState::Refused),
+        exceptions: in_state(OrderState::Exception),
         recommended: summary.recommended,
+        order_events: summary.order_events,
+        unmapped: summary.unmapped,
         rejected_inputs: summary.rejected_inputs + fed.refused,
         duplicates: summary.duplicates + fed.repeated,
         proposals,
@@ -317,6 +329,10 @@ pub(super) fn print(report: &Report, output: &mut Output) -> anyhow::Result<()> 
         report.exceptions,
         report.recommended
     ))?;
+    output.line(&format!(
+        "beside them for a person: {} changes and cancellations of these orders, {} documents that nothing could be made of",
+        report.order_events, report.unmapped
+    ))?;
     output.line(&format!("{} inputs rejected, {} duplicates: no orders", report.rejected_inputs, report.duplicates))?;
     if report.unparsed_inputs > 0 {
         output.line(&format!("{} inputs kept unread: a connector failed on them", report.unparsed_inputs))?;
@@ -336,4 +352,74 @@ pub(super) fn print(report: &Report, output: &mut Output) -> anyhow::Result<()> 
         if report.audit.verified { "verified against the checkpoint kept outside" } else { "NOT verified" }
     ))?;
     output.line(&format!("decisions digest {}; {} s", report.decisions_digest, report.seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use std::io::{Error, Write};
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// What was printed.
+    #[derive(Clone, Default)]
+    struct Printed(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Printed {
+        fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    /// Eleven orders, two of which somebody wants otherwise; and a document that is none.
+    fn report() -> Report {
+        Report {
+            orders: 11,
+            released: 5,
+            held: 3,
+            routed: 1,
+            refused: 1,
+            exceptions: 1,
+            recommended: 2,
+            order_events: 2,
+            unmapped: 1,
+            rejected_inputs: 4,
+            duplicates: 3,
+            proposals: Proposals::default(),
+            deliveries: Deliveries { delivered: 5, retried: 0, dead: 0, booked: 5 },
+            audit: Audit { entries: 0, root: String::new(), verified: true, fault: None },
+            decisions_digest: Digest::of(b""),
+            seconds: 0.1,
+            inputs: Inputs { fed: 20, kept: 16, refused: 1, repeated: 3 },
+            unparsed_inputs: 0,
+            rows: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_an_order_later_is_counted_beside_the_orders() {
+        let printed = Printed::default();
+        print(&report(), &mut Output::to(Box::new(printed.clone()))).unwrap();
+        let printed = String::from_utf8(printed.0.lock().unwrap().clone()).unwrap();
+        let sums = "11 orders: 5 released, 3 held, 1 routed, 1 refused, 1 exceptions; 2 with a recommendation\n\
+                    beside them for a person: 2 changes and cancellations of these orders, 1 documents that nothing could be made of\n";
+        assert!(printed.contains(sums), "{printed}");
+    }
+
+    #[test]
+    fn orders_that_are_in_no_state_or_in_two_are_a_contradiction() {
+        assert_eq!(report().contradiction(), None);
+        for change in [|report: &mut Report| report.held += 2, |report: &mut Report| report.exceptions -= 1] {
+            let mut wrong = report();
+            change(&mut wrong);
+            let told = wrong.contradiction().unwrap_or_default();
+            assert!(told.starts_with("11 orders are listed, but 1"), "{told}");
+        }
+    }
 }
