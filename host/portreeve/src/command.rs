@@ -196,6 +196,9 @@ enum Command {
     #[command(subcommand)]
     Retention(retention::Command),
     /// Verify the audit log, or prove an entry.
+    ///
+    /// Each stage leaves an entry, in the transaction that it commits. The log proves its entries, and nothing
+    /// of the tables beside them: `portreeve audit verify --help` says what is covered and what is not.
     #[command(subcommand)]
     Audit(audit::Command),
 }

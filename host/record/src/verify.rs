@@ -8,7 +8,8 @@
 //! on a document, a release before an attempt, an attempt before its receipt, nothing sent
 //! again after it was applied, unless a person had just that replayed, and of each account all
 //! records. What a decision should have been is not its business; re-deriving that needs the
-//! sealed payloads.
+//! sealed payloads. Nor are the tables that a host works by and shows: they are no leaves, and
+//! whoever changes them leaves a log that verifies.
 //!
 //! It reads leaves one by one. Memory grows with the number of inputs, orders
 //! and outbox rows (some tens of bytes each), not with the size of the leaves.

@@ -678,6 +678,32 @@ async fn people_read_the_log_in_lines_and_hear_where_it_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn audit_verify_says_that_it_does_not_look_at_the_tables_beside_the_log_and_does_not() {
+    let help = |help: String| help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let verify = help(run(&["audit", "verify", "--help"]).await.unwrap_err());
+    for part in ["Proved are the entries", "Not looked at is the rest of the store", "`portreeve order rederive`"] {
+        assert!(verify.contains(part), "{verify}");
+    }
+    let audit = help(run(&["audit", "--help"]).await.unwrap_err());
+    assert!(audit.contains("`portreeve audit verify --help` says what is covered"), "{audit}");
+
+    let erp = Erp::start(Mischief::default()).await.unwrap();
+    let folder = stopped(&in_any_year(), &erp.origin()).await;
+    let data = text(folder.path());
+    let file = folder.path().join("po.edi");
+    std::fs::write(&file, order(1, "PO-1")).unwrap();
+    json(&["ingest", "--channel", "edi", "--data-dir", data, "--drain", text(&file)]).await;
+    let database = folder.path().join("data/store/portreeve.db");
+    let tamper = |sql: &str| rusqlite::Connection::open(&database).unwrap().execute_batch(sql).unwrap();
+    tamper("UPDATE orders SET why = 'as somebody would have it'");
+    let shown = run(&["order", "show", "PO-1", "--data-dir", data]).await.unwrap();
+    assert!(shown.contains("as somebody would have it"), "{shown}");
+    assert_eq!(json(&["audit", "verify", "--data-dir", data]).await[0]["verified"], true);
+    tamper("UPDATE leaf SET bytes = CAST(replace(bytes, 'released', 'refused') AS BLOB)");
+    refused(&["audit", "verify", "--data-dir", data], &["was changed"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_allowed_without_effect_is_said_when_it_becomes_active() {
     let init = async |setup: Setup| {
         let folder = tempfile::tempdir().unwrap();

@@ -15,6 +15,21 @@ use crate::output::Output;
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Check every entry, the root, the signature and the checkpoint kept outside.
+    ///
+    /// Proved are the entries up to the last signed checkpoint: none was changed, taken out or put between, they
+    /// continue the checkpoint kept outside, and what they say comes in order. So nothing is decided that was not
+    /// accepted, no order is delivered that the last decision on it keeps back, nothing is sent again that a target
+    /// took, unless people had it replayed, and no record of an account is missing.
+    ///
+    /// Not looked at is the rest of the store, which the host works by and other commands show: where orders,
+    /// exceptions and deliveries stand, holds, accounts with what they prove themselves with, configuration,
+    /// reference tables, budgets, what plugins keep, and the sealed contents that entries name by their digests.
+    /// Whoever changes those in the database changes no entry, and the log verifies as before. `portreeve order
+    /// rederive` compares the record of an order's decision with its entry, and decides again; `portreeve audit
+    /// show` prints the entries themselves.
+    ///
+    /// The checkpoint kept outside lies beside the log's key. Whoever writes to both can sign another log: keep
+    /// what `portreeve audit checkpoint` prints where he does not, and compare the roots.
     Verify {
         #[command(flatten)]
         data: Data,
