@@ -69,7 +69,7 @@ use crate::clock::SystemClock;
 use crate::config::Proposed;
 use crate::demo::{self, DemoOptions};
 use crate::host::{self, Activated, Host, Locations};
-use crate::output::{Output, tame};
+use crate::output::{Output, sentence, tame};
 use crate::reference as tables;
 use crate::source_tree::SourceTree;
 
@@ -402,7 +402,7 @@ pub fn report(error: &anyhow::Error) {
         return;
     }
     // Nothing is left to tell when stderr itself is closed.
-    writeln!(std::io::stderr(), "portreeve: {}", tame(&format!("{error:#}"))).unwrap_or_default();
+    writeln!(std::io::stderr(), "portreeve: {}", tame(&sentence(error))).unwrap_or_default();
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ use crate::config::{Configuration, Files, FolderEntry, HostSection, PluginEntry,
 use crate::declared::Declared;
 use crate::folder::{End, Watched};
 use crate::models::ModelFiles;
+use crate::output::sentence;
 use crate::packages::{self, Components, Kept, Packages, Transition};
 use crate::reference::{Content, LiveTables};
 use crate::{files, folder, reference, windows};
@@ -403,7 +404,7 @@ pub async fn changed_components(
                 let grown: Vec<String> = grown.iter().map(ToString::to_string).collect();
                 if grown.is_empty() { String::new() } else { format!(", and asks for more: {}", grown.join("; ")) }
             }
-            (Err(error), Some(Ok(_))) => format!(", and nothing says what that asked for ({error:#})"),
+            (Err(error), Some(Ok(_))) => format!(", and nothing says what that asked for ({})", sentence(&error)),
             // Whatever is wrong with the new one, trying it says so.
             (_, Some(Err(_)) | None) => String::new(),
         };
@@ -1178,7 +1179,7 @@ async fn look_into(folder: Arc<Watched>, pipeline: Arc<Pipeline>, accepted: Arc<
                 }
             }
             Err(error) => {
-                tracing::error!(channel = %folder.channel(), error = format!("{error:#}"), "a folder could not be looked into")
+                tracing::error!(channel = %folder.channel(), error = sentence(&error), "a folder could not be looked into")
             }
         }
         if !moved {
@@ -1313,7 +1314,7 @@ fn install_all(
             for result in installed {
                 match result {
                     Ok((name, slot)) => drop(plugins.insert(name, slot)),
-                    Err(error) => problems.push(format!("{error:#}")),
+                    Err(error) => problems.push(sentence(&error)),
                 }
             }
         }

@@ -141,6 +141,22 @@ pub fn tame(text: &str) -> String {
     text.chars().map(|c| if c != '\n' && obeyed(c) { '\u{fffd}' } else { c }).collect()
 }
 
+/// An error with its causes as one sentence, the outermost first. Many an error has its cause in its
+/// own words: what was said so far is not said again.
+#[must_use]
+pub fn sentence(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
+}
+
 /// Steps of a count between two lines in a log: 218 lines say no more than five.
 const COUNT_EVERY: usize = 50;
 
@@ -165,7 +181,43 @@ fn fit(cell: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the record cannot be read: {0}; run `audit verify`")]
+    struct SaysItsCause(#[source] io::Error);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the record cannot be read")]
+    struct LeavesItToItsCause(#[source] io::Error);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error(transparent)]
+    struct IsItsCause(#[from] LeavesItToItsCause);
+
+    #[test]
+    fn a_cause_is_said_once_whether_or_not_the_error_has_it_in_its_own_words() {
+        let cut = || io::Error::other("the file is cut");
+        let told = |error: anyhow::Error| sentence(&error.context("order PO-1").context("nothing was compared"));
+        assert_eq!(
+            told(SaysItsCause(cut()).into()),
+            "nothing was compared: order PO-1: the record cannot be read: the file is cut; run `audit verify`"
+        );
+        let whole = "nothing was compared: order PO-1: the record cannot be read: the file is cut";
+        assert_eq!(told(LeavesItToItsCause(cut()).into()), whole);
+        assert_eq!(told(IsItsCause(LeavesItToItsCause(cut())).into()), whole);
+        assert_eq!(sentence(&anyhow::anyhow!("alone")), "alone");
+    }
+
+    #[test]
+    fn what_no_error_before_it_says_is_not_left_out() {
+        let error = anyhow::anyhow!("the disk is full").context("a write failed: the disk is full").context("PO-1");
+        assert_eq!(sentence(&error), "PO-1: a write failed: the disk is full");
+        let error = anyhow::anyhow!("the disk is full").context("a write failed: no answer").context("PO-1");
+        assert_eq!(sentence(&error), "PO-1: a write failed: no answer: the disk is full");
+    }
 
     #[test]
     fn a_count_that_nobody_watches_takes_a_few_lines() {

@@ -47,6 +47,7 @@ pub use self::rows::rows_in_folder;
 use self::rows::{ACTIVE, quarantined, rows};
 use crate::config::{Before, Configuration, Files, PluginEntry, TRUST_FILE, read_grant};
 use crate::models::ModelFiles;
+use crate::output::sentence;
 use crate::windows;
 
 /// Leaves without an index that a start looks at for the time of the last entry: more than a
@@ -79,7 +80,7 @@ pub(crate) fn slot(
     let (component, signature) = match kept() {
         Ok(kept) => kept,
         Err(error) if occasion == Occasion::Active => {
-            let error = format!("{error:#}");
+            let error = sentence(&error);
             tracing::error!(plugin = %name, component = %digest, error, "the plugin is not called: its component cannot be read");
             return stopped(Why::Unreadable);
         }
@@ -702,7 +703,7 @@ impl Packages {
         let grown: Vec<String> = match self.components.package(current) {
             Ok(before) => growth(before.manifest(), package.manifest()).iter().map(ToString::to_string).collect(),
             // Nothing says what it asked for, so that everything may be more.
-            Err(error) => vec![format!("what the active version asks for is not known ({error:#})")],
+            Err(error) => vec![format!("what the active version asks for is not known ({})", sentence(&error))],
         };
         if !grown.is_empty() && own.is_none() {
             return Err(Refusal::Refused(format!(
@@ -767,7 +768,7 @@ impl Packages {
         let (folder, plugins) = (configuration.models(), plugins.clone());
         let read = move || held.next(folder.as_deref(), ready(&plugins));
         let models = tokio::task::spawn_blocking(read).await.map_err(internal)?;
-        models.map(Arc::new).map_err(|error| Refusal::Refused(format!("{error:#}")))
+        models.map(Arc::new).map_err(|error| Refusal::Refused(sentence(&error)))
     }
 
     /// Closes what waits because of components that are not called any more. The change is made
@@ -864,11 +865,11 @@ fn halted(base: &Base, configuration: u64, halted: bool) -> Halted {
     Halted { configuration, halted, plugins }
 }
 
-fn refused(error: impl std::fmt::Display) -> Refusal {
+fn refused(error: impl Into<anyhow::Error>) -> Refusal {
     // With its causes, where it has any.
-    Refusal::Refused(format!("{error:#}"))
+    Refusal::Refused(sentence(&error.into()))
 }
 
-fn internal(error: impl std::fmt::Display) -> Refusal {
-    Refusal::Internal(format!("{error:#}"))
+fn internal(error: impl Into<anyhow::Error>) -> Refusal {
+    Refusal::Internal(sentence(&error.into()))
 }

@@ -23,6 +23,7 @@ use portreeve_store::StoreError;
 use tokio::sync::Mutex;
 
 use crate::host;
+use crate::output::sentence;
 
 /// Rows of one table. A table is read as a whole for every batch of orders.
 const ROWS_MAX: usize = 200_000;
@@ -162,7 +163,7 @@ impl LiveTables {
 #[async_trait]
 impl Tables for LiveTables {
     async fn load(&self, table: &str, text: String, who: &str) -> Result<Loaded, NotLoaded> {
-        let wrong = |error: anyhow::Error| NotLoaded::Wrong(format!("{error:#}"));
+        let wrong = |error: anyhow::Error| NotLoaded::Wrong(sentence(&error));
         check_name(table).map_err(wrong)?;
         let _one = self.one_at_a_time.lock().await;
         let name = table.to_owned();
@@ -173,7 +174,7 @@ impl Tables for LiveTables {
         let loaded = host::load_reference(&self.pipeline.store, table, content, who, now).await;
         loaded.map_err(|error| match error.downcast::<StoreError>() {
             Ok(error) => error.into(),
-            Err(error) => NotLoaded::Internal(format!("{error:#}")),
+            Err(error) => NotLoaded::Internal(sentence(&error)),
         })
     }
 }

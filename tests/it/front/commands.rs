@@ -12,7 +12,7 @@ use hyper::StatusCode;
 use portreeve::command::{self, CommandLine};
 use portreeve::config::Proposed;
 use portreeve::host::{self, Locations};
-use portreeve::output::Output;
+use portreeve::output::{self, Output};
 use portreeve::standins::{Erp, Mischief};
 use portreeve_api::outcome::Outcome;
 use portreeve_model::Digest;
@@ -54,7 +54,7 @@ pub(crate) async fn run(arguments: &[&str]) -> Result<String, String> {
     let written = Written::default();
     let result = command::dispatch(line, &mut written.output()).await;
     let text = written.text();
-    result.map(|()| text.clone()).map_err(|error| format!("{text}{error:#}"))
+    result.map(|()| text.clone()).map_err(|error| format!("{text}{}", output::sentence(&error)))
 }
 
 pub(crate) async fn json(arguments: &[&str]) -> Vec<Value> {
