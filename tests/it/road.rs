@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use portreeve::config::Files;
 use portreeve::demo::{self, DemoOptions, Report};
-use portreeve::host::Locations;
+use portreeve::host::{self, Locations};
 use portreeve::output::Output;
+use portreeve_authority::people::Actor;
 use portreeve_model::OrderId;
 use portreeve_record::leaf::DecideLeaf;
 use portreeve_record::{Leaf, LeafBody};
@@ -62,7 +64,10 @@ async fn the_demo_adds_up_is_on_record_and_decides_alike_with_one_worker_and_fou
     }
     assert!(report.audit.verified);
     assert_eq!(report.decisions_digest, again.decisions_digest);
-    every_verdict_has_its_leaf(&one, &report).await;
+    let locations = Locations::below(&one, &one.join("unused"));
+    let store: Arc<dyn Store> = locations.store().unwrap();
+    every_verdict_has_its_leaf(&store, &report).await;
+    somebody_works_on_every_queue_and_somebody_else_approves_in_it(&store).await;
 }
 
 /// In what programs read, too: every order is in one state, and what is no order in none of them.
@@ -78,9 +83,28 @@ fn the_parts_are_the_whole(report: &Report) {
     }
 }
 
-async fn every_verdict_has_its_leaf(folder: &std::path::Path, report: &Report) {
-    let locations = Locations::below(folder, &folder.join("unused"));
-    let store: Arc<dyn Store> = locations.store().unwrap();
+/// Whatever waits after the demo can be tried out on.
+async fn somebody_works_on_every_queue_and_somebody_else_approves_in_it(store: &Arc<dyn Store>) {
+    let active = host::active(store).await.unwrap();
+    let configuration = Files::from_bytes(&active.bytes).unwrap().check().unwrap();
+    let (people, queues) = (&configuration.people, &configuration.host.queues);
+    let accounts = store.people(None, 10).await.unwrap();
+    assert!(!queues.is_empty() && accounts.len() < 10, "{queues:?}, {accounts:?}");
+    for queue in queues {
+        let (mut work, mut approve) = (Vec::new(), Vec::new());
+        for person in accounts.iter().map(|account| &account.person) {
+            let actor = Actor { name: person.name.as_str(), email: person.email.as_deref(), roles: &person.roles };
+            if people.may_work_on(actor, queue).is_ok() {
+                work.push(person.name.as_str());
+            } else if people.queues_of(actor).contains(&queue.as_str()) {
+                approve.push(person.name.as_str());
+            }
+        }
+        assert!(!work.is_empty() && !approve.is_empty(), "queue `{queue}`: {work:?} work on it, {approve:?} approve");
+    }
+}
+
+async fn every_verdict_has_its_leaf(store: &Arc<dyn Store>, report: &Report) {
     let mut leaves: BTreeMap<OrderId, DecideLeaf> = BTreeMap::new();
     let mut from = 0;
     loop {

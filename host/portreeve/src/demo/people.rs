@@ -12,9 +12,10 @@ use crate::files;
 use crate::host::account;
 
 /// Who makes the others; and who works on what. Nobody is both maker and checker.
-const PEOPLE: [(&str, &[&str]); 3] = [
+const PEOPLE: [(&str, &[&str]); 4] = [
     ("olga", &["operator", "publisher", "administrator"]),
     ("anna", &["order-desk", "pricing-resolver", "credit-resolver", "fraud-resolver"]),
+    ("iris", &["integration"]),
     ("ben", &["approver"]),
 ];
 
