@@ -15,10 +15,9 @@ use portreeve_store::Store;
 use super::BadUsage;
 use super::acting::Deciding;
 use super::exception::{short, whole};
+use super::looking::{Place, asked};
 use super::plugin::{Of, understood};
 use crate::client::Server;
-use crate::clock::SystemClock;
-use crate::host::Host;
 use crate::output::Output;
 
 /// Rows that are read at once.
@@ -73,16 +72,16 @@ pub(super) struct Those {
 pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
     match command {
         Command::List { of } => {
-            let place = Place::to_read(&of)?;
+            let place = of.store().await?;
             let mut after = 0;
             loop {
-                let page = place.page(after, PAGE).await?;
+                let page = page(&place, after, PAGE).await?;
                 let Some(last) = page.last() else { return Ok(()) };
                 after = last.number;
                 page.iter().try_for_each(|letter| show(letter, json, output))?;
             }
         }
-        Command::Show { number, of } => show(&Place::to_read(&of)?.letter(number).await?, json, output),
+        Command::Show { number, of } => show(&letter(&of.store().await?, number).await?, json, output),
         Command::Together { those, of } => {
             let found = those.shown(&of).await?;
             if json { output.json(&found) } else { show_together(&found, output) }
@@ -114,19 +113,17 @@ impl Those {
     /// What would go, as it is now.
     async fn shown(&self, of: &Of) -> anyhow::Result<LettersTogether> {
         let wanted = wanted(&self.target, self.code.as_deref(), self.most).map_err(BadUsage)?;
-        if let Some(server) = of.running.server()? {
-            return self.shown_by(&server).await;
+        match of.place(of.data.to_look()).await? {
+            Place::Folder(host) => Ok(LettersTogether::read(&host.pipeline, wanted).await?),
+            Place::Host(server) => self.shown_by(&server).await,
         }
-        let (locations, store) = of.data.open()?;
-        let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
-        Ok(LettersTogether::read(&host.pipeline, wanted).await?)
     }
 
     async fn shown_by(&self, server: &Server) -> anyhow::Result<LettersTogether> {
         let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let code = self.code.as_deref().map_or_else(String::new, |code| format!("&code={}", encoded(code)));
         let path = format!("/v1/dead-letters/together?target={}&most={}{code}", encoded(&self.target), self.most);
-        understood(&server.send(Method::GET, &path, &[], Bytes::new()).await?)
+        asked(server, &path).await
     }
 
     async fn retried(&self, of: &Of, deciding: Deciding) -> anyhow::Result<RetriedTogether> {
@@ -165,38 +162,22 @@ impl Those {
     }
 }
 
-/// Where dead letters are read.
-enum Place {
-    Folder(Arc<dyn Store>),
-    Host(Server),
+async fn page(place: &Place<Arc<dyn Store>>, after: u64, limit: u32) -> anyhow::Result<Vec<Letter>> {
+    match place {
+        Place::Folder(store) => Ok(store.dead_letters(after, limit).await?.into_iter().map(Letter::of).collect()),
+        Place::Host(server) => {
+            let page: Letters = asked(server, &format!("/v1/dead-letters?after={after}&limit={limit}")).await?;
+            Ok(page.dead_letters)
+        }
+    }
 }
 
-impl Place {
-    fn to_read(of: &Of) -> anyhow::Result<Self> {
-        match of.running.server()? {
-            Some(server) => Ok(Self::Host(server)),
-            None => of.data.open().map(|(_, store)| Self::Folder(store)),
-        }
-    }
-
-    async fn page(&self, after: u64, limit: u32) -> anyhow::Result<Vec<Letter>> {
-        match self {
-            Self::Folder(store) => Ok(store.dead_letters(after, limit).await?.into_iter().map(Letter::of).collect()),
-            Self::Host(server) => {
-                let path = format!("/v1/dead-letters?after={after}&limit={limit}");
-                let answer = server.send(Method::GET, &path, &[], Bytes::new()).await?;
-                understood::<Letters>(&answer).map(|page| page.dead_letters)
-            }
-        }
-    }
-
-    async fn letter(&self, number: u64) -> anyhow::Result<Letter> {
-        let found = self.page(number.saturating_sub(1), 1).await?;
-        found
-            .into_iter()
-            .find(|letter| letter.number == number)
-            .with_context(|| format!("there is no dead letter {number}; `portreeve dead-letter list` shows all"))
-    }
+async fn letter(place: &Place<Arc<dyn Store>>, number: u64) -> anyhow::Result<Letter> {
+    let found = page(place, number.saturating_sub(1), 1).await?;
+    found
+        .into_iter()
+        .find(|letter| letter.number == number)
+        .with_context(|| format!("there is no dead letter {number}; `portreeve dead-letter list` shows all"))
 }
 
 fn show(letter: &Letter, json: bool, output: &mut Output) -> anyhow::Result<()> {

@@ -16,8 +16,8 @@ use portreeve_api::exception::{
     Exceptions, MessageFacts, ProposalRequest, Released, RouteOwner,
 };
 use portreeve_model::{Digest, ExceptionAction};
-use portreeve_pipeline::Routes;
 use portreeve_pipeline::exception::{Work, edited};
+use portreeve_pipeline::{Pipeline, Routes, SignedIn};
 use portreeve_registry::file;
 use portreeve_store::Store;
 use portreeve_store::contract::ExceptionsWanted;
@@ -25,10 +25,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::acting::{self, Acting};
+use super::looking::{Place, asked};
 use super::plugin::{Of, understood};
 use super::{BadUsage, Data};
 use crate::client::Server;
-use crate::clock::SystemClock;
 use crate::config::Files;
 use crate::files;
 use crate::host::{self, Host};
@@ -210,18 +210,19 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
 }
 
 async fn list(queues: &[String], of: &Of, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let server = of.running.server()?;
-    let folder = if server.is_none() { Some(with_routes(&of.data).await?) } else { None };
+    let place = of.place(with_routes(&of.data)).await?;
     let mut after = 0;
     loop {
-        let page = match (&server, &folder) {
-            (Some(server), _) => on_host_page(server, after).await?,
-            (None, Some((store, routes))) => {
+        let page = match &place {
+            Place::Host(server) => {
+                let path = format!("/v1/exceptions?after={after}&limit={PAGE}");
+                asked::<Exceptions>(server, &path).await?.exceptions
+            }
+            Place::Folder((store, routes)) => {
                 let wanted = ExceptionsWanted { queues: queues.to_vec(), customer: None, after, limit: PAGE };
                 let found = store.exceptions_wanted(wanted).await?;
                 found.into_iter().map(|exception| Exception::of(exception, routes)).collect()
             }
-            (None, None) => return Ok(()),
         };
         let Some(last) = page.last() else { return Ok(()) };
         after = last.id;
@@ -240,12 +241,6 @@ async fn with_routes(data: &Data) -> anyhow::Result<(Arc<dyn Store>, Routes)> {
     let (_, store) = data.open()?;
     let routes = Files::from_bytes(&host::active(&store).await?.bytes)?.check()?.routes;
     Ok((store, routes))
-}
-
-async fn on_host_page(server: &Server, after: u64) -> anyhow::Result<Vec<Exception>> {
-    let path = format!("/v1/exceptions?after={after}&limit={PAGE}");
-    let answer = server.send(Method::GET, &path, &[], Bytes::new()).await?;
-    Ok(understood::<Exceptions>(&answer)?.exceptions)
 }
 
 fn line(exception: &Exception) -> String {
@@ -570,32 +565,51 @@ impl Step {
     }
 }
 
-/// Where exceptions are looked at and decided.
-enum Place {
-    /// A stopped host's folder, to look.
-    Read(Box<Host>),
-    /// The same, to act as somebody.
-    Folder(Box<acting::Place>),
-    /// A running host, which finds out by itself who acts.
-    Server(Server),
+/// A stopped host's folder, as exceptions are looked at and decided in it.
+enum Opened {
+    /// To look.
+    ToLook(Box<Host>),
+    /// To act as somebody.
+    ToAct(Box<acting::Place>),
 }
 
-impl Place {
-    async fn to_read(of: &Of) -> anyhow::Result<Self> {
-        if let Some(server) = of.running.server()? {
-            return Ok(Self::Server(server));
+impl Opened {
+    fn pipeline(&self) -> &Arc<Pipeline> {
+        match self {
+            Self::ToLook(host) => &host.pipeline,
+            Self::ToAct(place) => &place.host.pipeline,
         }
-        let (locations, store) = of.data.open()?;
-        Ok(Self::Read(Box::new(Host::open(store, &locations, Arc::new(SystemClock), None).await?)))
     }
 
-    async fn to_act(one: &One) -> anyhow::Result<Self> {
-        if let Some(server) = one.of.running.server()? {
-            return Ok(Self::Server(server));
+    fn who(&self) -> Option<&SignedIn> {
+        match self {
+            Self::ToLook(_) => None,
+            Self::ToAct(place) => Some(&place.who),
         }
-        one.acting.somebody()?;
-        let (locations, store) = one.of.data.open_to_write_or_ask()?;
-        Ok(Self::Folder(Box::new(one.acting.open_in(&locations, store).await?)))
+    }
+
+    /// Who acts in it, with it.
+    fn acting(self) -> anyhow::Result<acting::Place> {
+        match self {
+            Self::ToLook(_) => bail!(NOBODY),
+            Self::ToAct(place) => Ok(*place),
+        }
+    }
+}
+
+/// A running host finds out by itself who acts.
+impl Place<Opened> {
+    async fn to_read(of: &Of) -> anyhow::Result<Self> {
+        of.place(async { of.data.to_look().await.map(Opened::ToLook) }).await
+    }
+
+    async fn to_act(One { acting, of, .. }: &One) -> anyhow::Result<Self> {
+        of.place(async {
+            acting.somebody()?;
+            let (locations, store) = of.data.open_to_write_or_ask()?;
+            anyhow::Ok(Opened::ToAct(Box::new(acting.open_in(&locations, store).await?)))
+        })
+        .await
     }
 
     /// To look as somebody, where somebody is named.
@@ -605,42 +619,33 @@ impl Place {
 
     async fn story(&self, exception: u64) -> anyhow::Result<ExceptionStory> {
         match self {
-            Self::Read(host) => Ok(ExceptionStory::read(&host.pipeline, exception).await?),
-            Self::Folder(place) => Ok(ExceptionStory::read(&place.host.pipeline, exception).await?),
-            Self::Server(server) => {
-                let path = format!("/v1/exceptions/{exception}");
-                understood(&server.send(Method::GET, &path, &[], Bytes::new()).await?)
-            }
+            Self::Folder(opened) => Ok(ExceptionStory::read(opened.pipeline(), exception).await?),
+            Self::Host(server) => asked(server, &format!("/v1/exceptions/{exception}")).await,
         }
     }
 
     async fn together(&self, exception: u64) -> anyhow::Result<TogetherStory> {
         match self {
-            Self::Read(host) => Ok(TogetherStory::read(&host.pipeline, None, exception).await?),
-            Self::Folder(place) => Ok(TogetherStory::read(&place.host.pipeline, Some(&place.who), exception).await?),
-            Self::Server(server) => {
-                let path = format!("/v1/exceptions/{exception}/customer");
-                understood(&server.send(Method::GET, &path, &[], Bytes::new()).await?)
-            }
+            Self::Folder(opened) => Ok(TogetherStory::read(opened.pipeline(), opened.who(), exception).await?),
+            Self::Host(server) => asked(server, &format!("/v1/exceptions/{exception}/customer")).await,
         }
     }
 
     async fn message(&self, exception: u64) -> anyhow::Result<MessageFacts> {
         match self {
-            Self::Read(_) => bail!(NOBODY),
-            Self::Folder(place) => Ok(MessageFacts::of(place.host.pipeline.message_of(&place.who, exception).await?)),
-            Self::Server(server) => {
-                let path = format!("/v1/exceptions/{exception}/message");
-                understood(&server.send(Method::GET, &path, &[], Bytes::new()).await?)
+            Self::Folder(opened) => {
+                let who = opened.who().context(NOBODY)?;
+                Ok(MessageFacts::of(opened.pipeline().message_of(who, exception).await?))
             }
+            Self::Host(server) => asked(server, &format!("/v1/exceptions/{exception}/message")).await,
         }
     }
 
     /// Ends what was begun to look as somebody.
     async fn left<T>(self, done: anyhow::Result<T>) -> anyhow::Result<T> {
         match self {
-            Self::Folder(place) => place.finish(done).await,
-            Self::Read(_) | Self::Server(_) => done,
+            Self::Folder(Opened::ToAct(place)) => place.finish(done).await,
+            Self::Folder(Opened::ToLook(_)) | Self::Host(_) => done,
         }
     }
 
@@ -656,71 +661,71 @@ impl Place {
 
     async fn work(self, exception: u64, step: &Step) -> anyhow::Result<ExceptionStory> {
         match (self, step) {
-            (Self::Server(server), Step::Claim) => post(&server, exception, "claim", &Empty {}).await,
-            (Self::Server(server), Step::GiveBack) => post(&server, exception, "give-back", &Empty {}).await,
-            (Self::Server(server), Step::Assign(request)) => post(&server, exception, "assign", request).await,
-            (Self::Server(server), Step::Comment(request)) => post(&server, exception, "comment", request).await,
-            (Self::Folder(place), step) => {
+            (Self::Host(server), Step::Claim) => post(&server, exception, "claim", &Empty {}).await,
+            (Self::Host(server), Step::GiveBack) => post(&server, exception, "give-back", &Empty {}).await,
+            (Self::Host(server), Step::Assign(request)) => post(&server, exception, "assign", request).await,
+            (Self::Host(server), Step::Comment(request)) => post(&server, exception, "comment", request).await,
+            (Self::Folder(opened), step) => {
+                let place = opened.acting()?;
                 let pipeline = Arc::clone(&place.host.pipeline);
                 let done = pipeline.work_on_exception(&place.who, exception, step.work()).await;
                 place.finish(done).await?;
                 Ok(ExceptionStory::read(&pipeline, exception).await?)
             }
-            (Self::Read(_), _) => bail!(NOBODY),
         }
     }
 
     async fn decide(self, exception: u64, request: &DecisionRequest) -> anyhow::Result<DecisionOutcome> {
         match self {
-            Self::Server(server) => post(&server, exception, "decide", request).await,
-            Self::Folder(place) => {
+            Self::Host(server) => post(&server, exception, "decide", request).await,
+            Self::Folder(opened) => {
+                let place = opened.acting()?;
                 let asked = request.read().map_err(BadUsage)?;
                 let decision = asked.decision(exception, request);
                 let done = place.host.pipeline.decide_exception(&place.who, decision).await;
                 Ok(DecisionOutcome::of(exception, place.finish(done).await?))
             }
-            Self::Read(_) => bail!(NOBODY),
         }
     }
 
     async fn release_together(self, exception: u64, request: &TogetherRequest) -> anyhow::Result<DecisionOutcome> {
         match self {
-            Self::Server(server) => post(&server, exception, "customer", request).await,
-            Self::Folder(place) => {
+            Self::Host(server) => post(&server, exception, "customer", request).await,
+            Self::Folder(opened) => {
+                let place = opened.acting()?;
                 let shown = request.read().map_err(BadUsage)?;
                 let reason = &request.reason;
                 let done = place.host.pipeline.decide_together(&place.who, exception, shown, reason).await;
                 Ok(DecisionOutcome::of(exception, place.finish(done).await?))
             }
-            Self::Read(_) => bail!(NOBODY),
         }
     }
 
     async fn approve(self, exception: u64, proposal: Digest) -> anyhow::Result<DecisionOutcome> {
         match self {
-            Self::Server(server) => {
+            Self::Host(server) => {
                 post(&server, exception, "approve", &ProposalRequest { proposal: proposal.to_string() }).await
             }
-            Self::Folder(place) => {
+            Self::Folder(opened) => {
+                let place = opened.acting()?;
                 let done = place.host.pipeline.approve(&place.who, exception, proposal).await;
                 Ok(DecisionOutcome::of(exception, place.finish(done).await?))
             }
-            Self::Read(_) => bail!(NOBODY),
         }
     }
 
     async fn refuse(self, exception: u64, proposal: Digest) -> anyhow::Result<ExceptionStory> {
         match self {
-            Self::Server(server) => {
+            Self::Host(server) => {
                 post(&server, exception, "refuse", &ProposalRequest { proposal: proposal.to_string() }).await
             }
-            Self::Folder(place) => {
+            Self::Folder(opened) => {
+                let place = opened.acting()?;
                 let pipeline = Arc::clone(&place.host.pipeline);
                 let done = pipeline.refuse(&place.who, exception, proposal).await;
                 place.finish(done).await?;
                 Ok(ExceptionStory::read(&pipeline, exception).await?)
             }
-            Self::Read(_) => bail!(NOBODY),
         }
     }
 }

@@ -14,8 +14,8 @@ use portreeve_store::contract::UntakenWanted;
 
 use super::BadUsage;
 use super::acting::Acting;
-use super::plugin::{Of, understood};
-use crate::client::Server;
+use super::looking::{Place, asked};
+use super::plugin::Of;
 use crate::files;
 use crate::output::Output;
 
@@ -74,10 +74,10 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
     match command {
         Command::List { which, of } => {
             let wanted = which.wanted()?;
-            let place = Place::to_read(&of)?;
+            let place = of.store().await?;
             let mut after = 0;
             loop {
-                let page = place.page(&which, UntakenWanted { after, limit: PAGE, ..wanted.clone() }).await?;
+                let page = page(&place, &which, UntakenWanted { after, limit: PAGE, ..wanted.clone() }).await?;
                 for input in &page.inputs {
                     if json { output.json(input)? } else { output.line(&line(input))? }
                 }
@@ -86,7 +86,7 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
             }
         }
         Command::Show { input, of } => {
-            let found = Place::to_read(&of)?.one(&input).await?;
+            let found = one(&of.store().await?, &input).await?;
             if json { output.json(&found) } else { show(&found, output) }
         }
         Command::Content { input, out, of, acting } => {
@@ -113,42 +113,24 @@ impl Which {
     }
 }
 
-/// Where they are read.
-enum Place {
-    Folder(Arc<dyn Store>),
-    Host(Server),
+async fn page(place: &Place<Arc<dyn Store>>, which: &Which, wanted: UntakenWanted) -> anyhow::Result<UntakenInputs> {
+    let (after, limit) = (wanted.after, wanted.limit);
+    match place {
+        Place::Folder(store) => UntakenInputs::of(store.untaken_inputs(wanted).await?, limit).context(UNREADABLE),
+        Place::Host(server) => {
+            let path = format!("/v1/inputs?after={after}&limit={limit}{}", which.query());
+            asked(server, &path).await
+        }
+    }
 }
 
-impl Place {
-    fn to_read(of: &Of) -> anyhow::Result<Self> {
-        match of.running.server()? {
-            Some(server) => Ok(Self::Host(server)),
-            None => of.data.open().map(|(_, store)| Self::Folder(store)),
+async fn one(place: &Place<Arc<dyn Store>>, named: &str) -> anyhow::Result<UntakenInput> {
+    match place {
+        Place::Folder(store) => {
+            let found = untaken::find(store.as_ref(), named).await?;
+            UntakenInput::of(found.with_context(|| untaken::missing(named))?).context(UNREADABLE)
         }
-    }
-
-    async fn page(&self, which: &Which, wanted: UntakenWanted) -> anyhow::Result<UntakenInputs> {
-        let (after, limit) = (wanted.after, wanted.limit);
-        match self {
-            Self::Folder(store) => UntakenInputs::of(store.untaken_inputs(wanted).await?, limit).context(UNREADABLE),
-            Self::Host(server) => {
-                let path = format!("/v1/inputs?after={after}&limit={limit}{}", which.query());
-                understood(&server.send(Method::GET, &path, &[], Bytes::new()).await?)
-            }
-        }
-    }
-
-    async fn one(&self, named: &str) -> anyhow::Result<UntakenInput> {
-        match self {
-            Self::Folder(store) => {
-                let found = untaken::find(store.as_ref(), named).await?;
-                UntakenInput::of(found.with_context(|| untaken::missing(named))?).context(UNREADABLE)
-            }
-            Self::Host(server) => {
-                let path = format!("/v1/inputs/{}", encoded(named));
-                understood(&server.send(Method::GET, &path, &[], Bytes::new()).await?)
-            }
-        }
+        Place::Host(server) => asked(server, &format!("/v1/inputs/{}", encoded(named))).await,
     }
 }
 

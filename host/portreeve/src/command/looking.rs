@@ -1,15 +1,27 @@
-//! Where a command that only looks finds what it shows: a running host says it at a path, or the
-//! command opens a data folder and reads it there, by the code that answers at that path.
+//! Where a command finds what it shows, and where it does what it is told to: at a running host,
+//! which is asked, or in a data folder, which the command opens as it needs it. What is only looked
+//! at is read there by the code that answers at the host's path.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Method;
+use portreeve_store::Store;
 use serde::de::DeserializeOwned;
 
+use super::Data;
 use super::plugin::{Of, understood};
+use crate::client::Server;
 use crate::clock::SystemClock;
 use crate::host::Host;
+
+/// Where it is.
+pub(super) enum Place<Folder> {
+    /// In a data folder, which is open.
+    Folder(Folder),
+    /// At a running host.
+    Host(Server),
+}
 
 /// Who was found that knows it.
 pub(super) enum Found<T> {
@@ -20,14 +32,74 @@ pub(super) enum Found<T> {
 }
 
 impl Of {
+    /// The running host that the command line names. Where it names none, the folder: `open` opens
+    /// it, and opens nothing where a host is asked.
+    pub(super) async fn place<Folder>(
+        &self,
+        open: impl Future<Output = anyhow::Result<Folder>>,
+    ) -> anyhow::Result<Place<Folder>> {
+        match self.running.server()? {
+            Some(server) => Ok(Place::Host(server)),
+            None => open.await.map(Place::Folder),
+        }
+    }
+
+    /// The same of a folder of which the store is enough, to read it.
+    pub(super) async fn store(&self) -> anyhow::Result<Place<Arc<dyn Store>>> {
+        self.place(async { self.data.open().map(|(_, store)| store) }).await
+    }
+
     /// Asks the running host that the command line names, at a path that changes nothing, or opens
     /// the folder.
     pub(super) async fn look<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Found<T>> {
-        if let Some(server) = self.running.server()? {
-            return Ok(Found::Told(understood(&server.send(Method::GET, path, &[], Bytes::new()).await?)?));
+        match self.place(self.data.to_look()).await? {
+            Place::Host(server) => asked(&server, path).await.map(Found::Told),
+            Place::Folder(host) => Ok(Found::InFolder(host)),
         }
-        let (locations, store) = self.data.open()?;
-        let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
-        Ok(Found::InFolder(Box::new(host)))
+    }
+}
+
+impl Data {
+    /// The folder's host, which serves nobody and changes nothing.
+    pub(super) async fn to_look(&self) -> anyhow::Result<Box<Host>> {
+        let (locations, store) = self.open()?;
+        Ok(Box::new(Host::open(store, &locations, Arc::new(SystemClock), None).await?))
+    }
+}
+
+/// What a running host says at a path that changes nothing.
+pub(super) async fn asked<T: DeserializeOwned>(server: &Server, path: &str) -> anyhow::Result<T> {
+    understood(&server.send(Method::GET, path, &[], Bytes::new()).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use std::path::Path;
+
+    use super::*;
+    use crate::command::Running;
+
+    /// A folder that does not exist, or beside it a running host.
+    fn named(folder: &Path, server: Option<&str>) -> Of {
+        let token_file = server.map(|_| folder.join("token"));
+        Of {
+            data: Data { data_dir: folder.join("nowhere") },
+            running: Running { server: server.map(str::to_owned), token_file },
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_opened_only_where_no_running_host_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("token"), "token").unwrap();
+        let of = named(folder.path(), Some("http://127.0.0.1:9"));
+        assert!(matches!(of.store().await, Ok(Place::Host(_))));
+        let of = named(folder.path(), None);
+        let refused = of.store().await.err().unwrap();
+        assert!(refused.to_string().contains("holds no Portreeve data"), "{refused}");
+        let opened = of.place(async { anyhow::Ok(7) }).await;
+        assert!(matches!(opened, Ok(Place::Folder(7))));
     }
 }

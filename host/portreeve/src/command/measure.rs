@@ -1,8 +1,6 @@
 //! `measures`: how long orders take, how often people touch them, and what goes wrong where.
 
 use anyhow::Context;
-use bytes::Bytes;
-use hyper::Method;
 use portreeve_api::measure::{
     AdviceMeasures, CauseMeasures, ChangeMeasures, ChannelMeasures, Measures, NodeMeasures, OnboardingMeasures,
     ReconciliationMeasures, TargetMeasures,
@@ -13,8 +11,9 @@ use portreeve_pipeline::Clock;
 use portreeve_pipeline::measure::measures;
 use portreeve_pipeline::oversight::{HOURS_MAX, oversight};
 
+use super::looking::{Place, asked};
 use super::oversight::{percent, span, told};
-use super::plugin::{Of, understood};
+use super::plugin::Of;
 use crate::clock::SystemClock;
 use crate::output::Output;
 
@@ -33,13 +32,13 @@ pub(super) struct Look {
 }
 
 pub(super) async fn run(look: Look, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let found = match look.of.running.server()? {
-        Some(server) => {
+    let found = match look.of.place(in_folder(&look)).await? {
+        Place::Folder(found) => found,
+        Place::Host(server) => {
             let until = look.until.map_or_else(String::new, |until| format!("&until={until}"));
             let path = format!("/v1/measures?hours={}{until}", look.hours);
-            understood::<Measures>(&server.send(Method::GET, &path, &[], Bytes::new()).await?)?
+            asked(&server, &path).await?
         }
-        None => in_folder(&look).await?,
     };
     if json { output.json(&found) } else { show(&found, output) }
 }

@@ -1,15 +1,14 @@
 //! `oversight`: how models and people get on with each other, for those who answer for either.
 
 use anyhow::Context;
-use bytes::Bytes;
-use hyper::Method;
 use portreeve_api::authority::Grant;
 use portreeve_api::oversight::{HOURS_UNSAID, Model, Oversight, Person, Queue, Times, hours, until};
 use portreeve_model::Instant;
 use portreeve_pipeline::oversight::{HOURS_MAX, oversight};
 use portreeve_pipeline::{Clock, usage};
 
-use super::plugin::{Of, understood};
+use super::looking::{Place, asked};
+use super::plugin::Of;
 use crate::clock::SystemClock;
 use crate::config::Files;
 use crate::host;
@@ -29,13 +28,13 @@ pub(super) struct Look {
 }
 
 pub(super) async fn run(look: Look, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let found = match look.of.running.server()? {
-        Some(server) => {
+    let found = match look.of.place(in_folder(&look)).await? {
+        Place::Folder(found) => found,
+        Place::Host(server) => {
             let until = look.until.map_or_else(String::new, |until| format!("&until={until}"));
             let path = format!("/v1/oversight?hours={}{until}", look.hours);
-            understood::<Oversight>(&server.send(Method::GET, &path, &[], Bytes::new()).await?)?
+            asked(&server, &path).await?
         }
-        None => in_folder(&look).await?,
     };
     if json { output.json(&found) } else { show(&found, output) }
 }

@@ -17,6 +17,7 @@ use portreeve_store::Store;
 use serde_json::{Value, json};
 
 use super::acting::{Acting, Place, ask_new, read_secret};
+use super::looking;
 use super::plugin::{Of, understood};
 use crate::client::Server;
 use crate::clock::SystemClock;
@@ -351,21 +352,18 @@ async fn key(
 }
 
 async fn list(of: &Of, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let server = of.running.server()?;
-    let store = if server.is_none() { Some(of.data.open()?.1) } else { None };
+    let place = of.store().await?;
     let mut after = String::new();
     loop {
-        let page = match (&server, &store) {
-            (Some(server), _) => {
+        let page = match &place {
+            looking::Place::Host(server) => {
                 let query = if after.is_empty() { String::new() } else { format!("&after={after}") };
-                let path = format!("/v1/people?limit={PAGE}{query}");
-                ask::<Accounts>(server, Method::GET, &path, &Value::Null).await?.people
+                looking::asked::<Accounts>(server, &format!("/v1/people?limit={PAGE}{query}")).await?.people
             }
-            (None, Some(store)) => {
+            looking::Place::Folder(store) => {
                 let name = PersonName::parse(&after).ok();
                 store.people(name.as_ref(), PAGE).await?.into_iter().map(Account::of).collect()
             }
-            (None, None) => Vec::new(),
         };
         let Some(last) = page.last() else { return Ok(()) };
         after.clone_from(&last.name);

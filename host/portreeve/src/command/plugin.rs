@@ -18,6 +18,7 @@ use portreeve_registry::{Manifest, Occasion, Package, PlatformGrant, Signature, 
 use portreeve_sandbox::inspect::MANIFEST_BYTES_MAX;
 use portreeve_sandbox::{Limits, Sandbox, SandboxOptions, Settled};
 
+use super::looking::{Place, asked};
 use super::{Data, Running};
 use crate::client::{Answer, Server};
 use crate::clock::SystemClock;
@@ -380,29 +381,19 @@ fn read_trust(path: &Path) -> anyhow::Result<TrustPolicy> {
 
 // --- what an operator does ---
 
-/// Where packages are.
-enum Place {
-    Folder(Box<Host>),
-    Server(Server),
-}
-
-impl Place {
-    /// A folder is opened as a host opens it: what cannot be loaded is found here.
-    async fn to_write(of: &Of) -> anyhow::Result<Self> {
-        if let Some(server) = of.running.server()? {
-            return Ok(Self::Server(server));
-        }
+/// Where packages are. A folder is opened as a host opens it: what cannot be loaded is found here.
+async fn to_write(of: &Of) -> anyhow::Result<Place<Box<Host>>> {
+    of.place(async {
         let (locations, store) = of.data.open_to_write_or_ask()?;
-        Ok(Self::Folder(Box::new(Host::open(store, &locations, Arc::new(SystemClock), None).await?)))
-    }
+        anyhow::Ok(Box::new(Host::open(store, &locations, Arc::new(SystemClock), None).await?))
+    })
+    .await
 }
 
 async fn list(of: &Of, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let packages = match of.running.server()? {
-        Some(server) => {
-            understood::<PackageRows>(&server.send(Method::GET, "/v1/plugins", &[], Bytes::new()).await?)?.packages
-        }
-        None => in_folder(&of.data).await?,
+    let packages = match of.place(in_folder(&of.data)).await? {
+        Place::Folder(packages) => packages,
+        Place::Host(server) => asked::<PackageRows>(&server, "/v1/plugins").await?.packages,
     };
     for row in &packages {
         if json {
@@ -496,13 +487,13 @@ fn configured(configuration: &Configuration, name: &PluginName) -> anyhow::Resul
 async fn install(component: &Path, of: &Of, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let bytes = file::read_component(component)?;
     let signature = read_signature(component)?;
-    let row = match Place::to_write(of).await? {
+    let row = match to_write(of).await? {
         Place::Folder(host) => {
             let row = host.packages.install(&bytes, signature.as_deref(), &account()).await?;
             host.sequencer.sequence_all().await?;
             row
         }
-        Place::Server(server) => {
+        Place::Host(server) => {
             let body = [signature.unwrap_or_default().into_bytes(), bytes].concat();
             understood(&server.send(Method::POST, "/v1/plugins", &[], Bytes::from(body)).await?)?
         }
@@ -516,13 +507,13 @@ async fn install(component: &Path, of: &Of, json: bool, output: &mut Output) -> 
 }
 
 async fn acted(plugin: &PluginName, act: Act, of: &Of, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let acted = match Place::to_write(of).await? {
+    let acted = match to_write(of).await? {
         Place::Folder(host) => {
             let acted = host.packages.act(plugin, act, &account()).await?;
             host.sequencer.sequence_all().await?;
             acted
         }
-        Place::Server(server) => over_http(&server, plugin, &act).await?,
+        Place::Host(server) => over_http(&server, plugin, &act).await?,
     };
     if json {
         return output.json(&acted);
@@ -542,7 +533,7 @@ enum Reach {
 }
 
 async fn all(reach: Reach, of: &Of, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let done = match Place::to_write(of).await? {
+    let done = match to_write(of).await? {
         Place::Folder(host) => {
             let done = match reach {
                 Reach::Halt => host.packages.halt(&account()).await?,
@@ -551,7 +542,7 @@ async fn all(reach: Reach, of: &Of, json: bool, output: &mut Output) -> anyhow::
             host.sequencer.sequence_all().await?;
             done
         }
-        Place::Server(server) => {
+        Place::Host(server) => {
             let path = match reach {
                 Reach::Halt => "/v1/plugins/halt",
                 Reach::Resume => "/v1/plugins/resume",

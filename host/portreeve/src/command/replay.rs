@@ -1,8 +1,6 @@
 //! `replay`: what a target took and lost, sent again from history; in a stopped host's folder, or of
 //! a running host over HTTP. `dry-run` shows what would go, `run` does exactly that.
 
-use std::sync::Arc;
-
 use anyhow::Context;
 use bytes::Bytes;
 use hyper::Method;
@@ -14,9 +12,9 @@ use portreeve_api::replay::{
 use super::BadUsage;
 use super::acting::Deciding;
 use super::exception::{short, whole};
+use super::looking::{Place, asked};
 use super::plugin::{Of, understood};
 use crate::client::Server;
-use crate::clock::SystemClock;
 use crate::host::Host;
 use crate::output::Output;
 
@@ -110,12 +108,10 @@ impl Those {
     async fn shown(&self, of: &Of) -> anyhow::Result<ReplayPlan> {
         let range = self.range();
         let wanted = range.read().map_err(BadUsage)?;
-        if let Some(server) = of.running.server()? {
-            return self.shown_by(&server).await;
+        match of.place(of.data.to_look()).await? {
+            Place::Folder(host) => Ok(ReplayPlan::of(host.pipeline.show_replay(wanted.of_pipeline()).await?)),
+            Place::Host(server) => self.shown_by(&server).await,
         }
-        let (locations, store) = of.data.open()?;
-        let host = Host::open(store, &locations, Arc::new(SystemClock), None).await?;
-        Ok(ReplayPlan::of(host.pipeline.show_replay(wanted.of_pipeline()).await?))
     }
 
     async fn shown_by(&self, server: &Server) -> anyhow::Result<ReplayPlan> {
@@ -133,7 +129,7 @@ impl Those {
                 path = format!("{path}&{name}={}", encoded(value));
             }
         }
-        understood(&server.send(Method::GET, &path, &[], Bytes::new()).await?)
+        asked(server, &path).await
     }
 
     async fn replayed(&self, of: &Of, deciding: Deciding) -> anyhow::Result<ReplayOutcome> {
@@ -193,14 +189,13 @@ fn done_before(replays: &[ReplayRow], typed: &str) -> anyhow::Result<Option<Stri
 
 /// All replays that there were.
 async fn all(of: &Of) -> anyhow::Result<Vec<ReplayRow>> {
-    let Some(server) = of.running.server()? else {
-        let (locations, store) = of.data.open()?;
-        return rows_of(&Host::open(store, &locations, Arc::new(SystemClock), None).await?).await;
+    let server = match of.place(of.data.to_look()).await? {
+        Place::Folder(host) => return rows_of(&host).await,
+        Place::Host(server) => server,
     };
     let (mut replays, mut next) = (Vec::new(), Some(0));
     while let Some(after) = next {
-        let path = format!("/v1/replays?after={after}&limit={PAGE}");
-        let page: Replays = understood(&server.send(Method::GET, &path, &[], Bytes::new()).await?)?;
+        let page: Replays = asked(&server, &format!("/v1/replays?after={after}&limit={PAGE}")).await?;
         replays.extend(page.replays);
         next = page.next;
     }
