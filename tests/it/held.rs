@@ -179,6 +179,15 @@ fn place(shop: &Shop, id: u64, number: &str) {
     shop.place(order.as_bytes()).unwrap();
 }
 
+/// Books that know of three orders.
+async fn knowing_three() -> Shop {
+    let shop = Shop::start(Mischief::default()).await.unwrap();
+    for (id, number) in [(1, "PO-1"), (2, "PO-2"), (3, "PO-3")] {
+        place(&shop, id, number);
+    }
+    shop
+}
+
 /// What the books were told of an order, and its state there.
 fn booked(shop: &Shop, number: &str) -> (Vec<&'static str>, &'static str) {
     let order = shop.orders().into_iter().find(|order| order.increment_id == number).unwrap();
@@ -191,10 +200,7 @@ fn booked(shop: &Shop, number: &str) -> (Vec<&'static str>, &'static str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_was_created_with_a_block_is_cleared_and_not_created_again() {
-    let shop = Shop::start(Mischief::default()).await.unwrap();
-    for (id, number) in [(1, "PO-1"), (2, "PO-2"), (3, "PO-3")] {
-        place(&shop, id, number);
-    }
+    let shop = knowing_three().await;
     let host = to_books(&shop).start().await;
     let first = held(&host, 1, "PO-1").await;
     assert_eq!(goes(&host, "PO-1", "books").await, [row("adobe/held", false, "pending")]);
@@ -229,10 +235,7 @@ async fn an_order_that_was_created_with_a_block_is_cleared_and_not_created_again
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_was_created_with_a_block_and_is_rejected_is_undone() {
-    let shop = Shop::start(Mischief::default()).await.unwrap();
-    for (id, number) in [(1, "PO-1"), (2, "PO-2"), (3, "PO-3")] {
-        place(&shop, id, number);
-    }
+    let shop = knowing_three().await;
     let host = to_books(&shop).start().await;
     let first = held(&host, 1, "PO-1").await;
     host.come_to_rest().await;
@@ -290,10 +293,7 @@ async fn refused_beside(host: &TestHost, setup: &Setup) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_that_orders_wait_with_is_neither_renamed_nor_taken_out_until_none_does() {
-    let shop = Shop::start(Mischief::default()).await.unwrap();
-    for (id, number) in [(1, "PO-1"), (2, "PO-2"), (3, "PO-3")] {
-        place(&shop, id, number);
-    }
+    let shop = knowing_three().await;
     let host = to_books(&shop).start().await;
     let first = held(&host, 1, "PO-1").await;
     host.come_to_rest().await;
