@@ -125,7 +125,8 @@ enum Command {
     },
     /// Import a folder of configuration as the active version.
     Init {
-        /// The folder with portreeve.toml, grants.toml, policies.cedar, rules.toml, people.toml, trust.toml.
+        /// The folder with portreeve.toml, grants.toml, policies.cedar, rules.toml, people.toml, trust.toml, the
+        /// components that it names and, where it has them, process.toml and reference/*.csv.
         #[arg(long)]
         config: PathBuf,
         #[command(flatten)]
@@ -145,7 +146,7 @@ enum Command {
     /// Load reference tables.
     #[command(subcommand)]
     Reference(reference::Command),
-    /// Look at deliveries that were given up.
+    /// Look at deliveries that were given up, and have those of a target tried again together.
     #[command(subcommand)]
     DeadLetter(dead_letter::Command),
     /// Send again what a target took and lost.

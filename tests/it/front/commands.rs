@@ -703,6 +703,24 @@ async fn audit_verify_says_that_it_does_not_look_at_the_tables_beside_the_log_an
     refused(&["audit", "verify", "--data-dir", data], &["was changed"]).await;
 }
 
+#[tokio::test]
+async fn whoever_checks_a_folder_hears_which_files_it_needs_before_and_when_one_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Setup::demo().configuration(folder.path());
+    let files = ["portreeve.toml", "grants.toml", "policies.cedar", "rules.toml", "people.toml", "trust.toml"];
+    for [room, word] in [["route", "check"], ["route", "catalogue"], ["process", "draw"], ["grant", "check"]] {
+        let help = run(&[room, word, "--help"]).await.unwrap_err();
+        run(&[room, word, "--config", text(&config)]).await.unwrap();
+        for file in files {
+            assert!(help.contains(file), "{room} {word}: {help}");
+            let (here, away) = (config.join(file), config.join("away"));
+            std::fs::rename(&here, &away).unwrap();
+            refused(&[room, word, "--config", text(&config)], &[file, "cannot be read"]).await;
+            std::fs::rename(&away, &here).unwrap();
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_allowed_without_effect_is_said_when_it_becomes_active() {
     let init = async |setup: Setup| {

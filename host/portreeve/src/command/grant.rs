@@ -23,15 +23,18 @@ pub(super) enum Command {
         #[command(flatten)]
         data: Data,
     },
-    /// Everything that is wrong with a folder's grants and policies; no plugin has to be built.
+    /// Everything that is wrong with a folder's grants and policies, and with the routes, process, rules, people and
+    /// trust beside them; no plugin has to be built.
     Check {
-        /// The folder with portreeve.toml, grants.toml, policies.cedar.
+        /// The folder with portreeve.toml, grants.toml, policies.cedar, rules.toml, people.toml, trust.toml and, where
+        /// it has a process of its own, process.toml.
         #[arg(long)]
         config: PathBuf,
     },
     /// What a folder's grants would change, and whether plugins may cause or see more by it.
     Diff {
-        /// The folder with portreeve.toml, grants.toml, policies.cedar.
+        /// The folder with portreeve.toml, grants.toml, policies.cedar, rules.toml, people.toml, trust.toml and, where
+        /// it has a process of its own, process.toml.
         #[arg(long)]
         config: PathBuf,
         #[command(flatten)]

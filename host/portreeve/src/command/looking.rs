@@ -60,7 +60,7 @@ impl Of {
 }
 
 impl Data {
-    /// The folder's host, which serves nobody and changes nothing.
+    /// The folder's host, open to read; it serves nobody.
     pub(super) async fn to_look(&self) -> anyhow::Result<Box<Host>> {
         let (locations, store) = self.open()?;
         Ok(Box::new(Host::open(store, &locations, Arc::new(SystemClock), None).await?))

@@ -15,7 +15,8 @@ use crate::output::Output;
 pub(super) enum Command {
     /// The states and transitions of a folder's process, or of the standard one.
     Draw {
-        /// The folder with portreeve.toml and, where it has a process of its own, process.toml.
+        /// The folder with portreeve.toml, grants.toml, policies.cedar, rules.toml, people.toml, trust.toml and, where
+        /// it has a process of its own, process.toml.
         #[arg(long)]
         config: Option<PathBuf>,
         /// For whom.

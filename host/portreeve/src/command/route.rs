@@ -14,17 +14,23 @@ use crate::output::Output;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Everything that is wrong with a folder's routes and process, and with what is beside them;
-    /// no plugin has to be built, and of those that are the settings and messages are looked at, too.
+    /// Everything that is wrong with a folder's routes and process, and with grants, policies, rules, people and
+    /// trust beside them.
+    ///
+    /// No plugin has to be built. Of those that are, it is looked at which settings they take, which messages they make
+    /// and take and how many requests a call of theirs may make, and nothing else: `portreeve init` looks at components
+    /// with their signatures and what they were granted, at secrets, certificates, watched folders and reference tables.
     Check {
-        /// The folder with portreeve.toml and, where it has a process of its own, process.toml.
+        /// The folder with portreeve.toml, grants.toml, policies.cedar, rules.toml, people.toml, trust.toml and, where
+        /// it has a process of its own, process.toml.
         #[arg(long)]
         config: PathBuf,
     },
     /// Every canonical event: what it says, whose word it is, and who hears it. A running host tells the same at
     /// `GET /v1/events/catalogue`.
     Catalogue {
-        /// The folder with portreeve.toml.
+        /// The folder with portreeve.toml, grants.toml, policies.cedar, rules.toml, people.toml, trust.toml and, where
+        /// it has a process of its own, process.toml.
         #[arg(long)]
         config: PathBuf,
     },
