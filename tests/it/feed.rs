@@ -528,7 +528,7 @@ async fn what_points_at_somebody_is_masked_unless_the_subscription_names_it() {
 }
 
 #[tokio::test]
-async fn what_is_signed_with_another_secret_is_refused_and_a_new_secret_counts_at_once() {
+async fn what_is_signed_with_another_secret_is_refused_and_a_new_secret_counts_from_the_next_attempt_on() {
     let (time, secret) = (Time::default(), Secret::new());
     let crm = time.subscriber(Mischief::default()).await;
     let host = host_of(&crm, &time, &secret, "").await;

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use super::connector::{Border, refused};
 use super::egress::Way;
-use crate::support::{PurchaseOrder, Setup};
+use crate::support::{MORNING, PurchaseOrder, Setup};
 
 const SECRET: &str = "s3cret-Of-the-tests";
 
@@ -163,8 +163,10 @@ async fn a_secret_is_rotated_without_a_restart() {
     assert!(post(&border, ("x-a", "b")).await.0.starts_with("200"));
 
     std::fs::write(&file, "second-secret").unwrap();
+    assert!(post(&border, ("x-a", "b")).await.0.starts_with("200"), "what the file said is kept for a second");
     *accepted.lock().unwrap() = "second-secret".to_owned();
-    assert!(post(&border, ("x-a", "b")).await.0.starts_with("200"), "the file is read for each request");
+    way.clock.advance_to(MORNING.plus_ms(1_000));
+    assert!(post(&border, ("x-a", "b")).await.0.starts_with("200"), "then it is read again");
 
     *accepted.lock().unwrap() = "third-secret".to_owned();
     let settings = [("act", "send"), ("method", "POST"), ("scheme", "http"), ("path", "/"), ("show", "body")];
@@ -179,7 +181,7 @@ async fn a_secret_is_rotated_without_a_restart() {
         })
         .collect();
     assert_eq!(statuses, [401, 200], "both are on record");
-    assert_eq!(seen.lock().unwrap().len(), 4);
+    assert_eq!(seen.lock().unwrap().len(), 5);
 }
 
 #[tokio::test]
@@ -550,6 +552,7 @@ async fn either_secret_of_oauth_1_is_rotated_without_a_restart_and_named_when_it
     assert!(seen.lock().unwrap()[1].contains("HMAC-SHA1"));
 
     std::fs::remove_file(file("token")).unwrap();
+    way.clock.advance_to(MORNING.plus_ms(1_000));
     let (_, outcome) = post(&border, ("x-a", "b")).await;
     let RequestOutcome::Deferred { why, .. } = outcome else { panic!("{outcome:?}") };
     assert!(why.contains("token`") && why.contains("cannot be read") && !why.contains(SECRET), "{why}");

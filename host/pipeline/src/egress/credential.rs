@@ -55,15 +55,12 @@ use sha2::Sha256;
 
 use super::csrf::{Csrf, CsrfEntry};
 use super::destination::{Asked, Destination, Origin};
-use super::kept::{Keeper, NoSecret};
+use super::kept::{FAILED_KEPT_MS, Keeper, NoSecret};
 use super::oauth1::{Oauth1Entry, Signed, Stamp};
 use super::resolver::Resolver;
-use super::secret::{Secret, SecretError, SecretSource};
+use super::secret::{FILE_KEPT_MS, Secret, SecretError, SecretSource};
 use super::webhook;
 use super::window::{Full, Windows};
-
-/// How long what a command said is used. It may be a token that ends.
-pub(super) const COMMAND_KEPT_MS: i64 = 300_000;
 
 /// A token is asked for so long before the old one ends: it has to last for the request.
 const TOKEN_SPARE_MS: i64 = 30_000;
@@ -283,7 +280,7 @@ pub(super) struct Credential {
     resolver: Arc<dyn Resolver>,
     /// What a token server at a counted origin takes.
     windows: Arc<Windows>,
-    /// What was expensive to get.
+    /// What was got lately.
     kept: Arc<Keeper>,
 }
 
@@ -353,9 +350,6 @@ impl Credential {
 
     /// The secret or token as it is now.
     async fn current(self: &Arc<Self>, now: Instant) -> Result<Secret, NoSecret> {
-        if !self.is_token() && !self.entry.sources().iter().any(|source| source.is_slow()) {
-            return self.read().await.map_err(NoSecret::from);
-        }
         let credential = Arc::clone(self);
         self.kept.current(now, || async move { credential.ask().await }).await
     }
@@ -371,8 +365,11 @@ impl Credential {
 
     /// Asks whoever gives it, and for how long it is kept.
     async fn ask(&self) -> Result<(Secret, i64), NoSecret> {
-        let secret = self.read().await?;
-        if self.is_token() { self.token(&secret).await } else { Ok((secret, COMMAND_KEPT_MS)) }
+        // Of two sources as long as the more expensive one.
+        let kept_ms = self.entry.sources().iter().map(|source| source.kept_ms()).max().unwrap_or(FILE_KEPT_MS);
+        let none = |why| NoSecret { after_ms: kept_ms.unsigned_abs().min(FAILED_KEPT_MS.unsigned_abs()), why };
+        let secret = self.read().await.map_err(none)?;
+        if self.is_token() { self.token(&secret).await } else { Ok((secret, kept_ms)) }
     }
 
     async fn read(&self) -> Result<Secret, String> {

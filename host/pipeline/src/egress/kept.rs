@@ -1,5 +1,5 @@
-//! What is expensive to get (a token, what a command says) is got once for everybody who
-//! waits for it, and kept.
+//! A secret is got once for everybody who waits for it, and kept: for long what is expensive to get (a
+//! token, what a command says), for a second what stands in a file.
 //!
 //! The danger is whoever gives it being slow. A request that waits gives up long before,
 //! and a delivery with it: so the asking is a task of its own, which no caller's end
@@ -13,7 +13,7 @@ use std::time::Duration;
 use portreeve_model::Instant;
 use tokio::sync::watch;
 
-use super::secret::Secret;
+use super::secret::{FILE_KEPT_MS, Secret};
 
 /// How long asking may take: a command, a name server and a token server at their worst.
 const ASKING_MAX: Duration = Duration::from_secs(25);
@@ -21,7 +21,10 @@ const ASKING_MAX: Duration = Duration::from_secs(25);
 /// Nobody asks again for so long after there was no answer: when its deliveries come back.
 pub(super) const FAILED_KEPT_MS: i64 = 5_000;
 
-/// A secret that came in the place of a refused one is not renewed for so long. A target
+/// How much earlier than the time that something is kept from somebody may think it is.
+const EARLY_MS: i64 = 1_000;
+
+/// An expensive secret that came in the place of a refused one is not renewed for so long. A target
 /// that answers every request with a 401 would have each of them ask for a token, and be
 /// sent a second time, beside every rate that was set.
 const RENEWED_KEPT_MS: i64 = 60_000;
@@ -53,11 +56,25 @@ pub(super) struct Keeper {
 
 #[derive(Default)]
 struct State {
-    kept: Option<(Secret, Instant)>,
-    failed: Option<(NoSecret, Instant)>,
+    kept: Option<(Secret, Lasts)>,
+    failed: Option<(NoSecret, Lasts)>,
     asking: Option<watch::Receiver<Option<Answer>>>,
-    /// A secret that is refused before stays all the same.
-    renewed_until: Option<Instant>,
+    /// An expensive secret that is refused meanwhile stays all the same.
+    renewed: Option<Lasts>,
+}
+
+/// A time that began then and lasts so many milliseconds. A clock that was set back makes none longer.
+#[derive(Clone, Copy)]
+struct Lasts {
+    from: Instant,
+    ms: i64,
+}
+
+impl Lasts {
+    fn holds(self, now: Instant) -> bool {
+        // Who looked at the clock before another one, and comes after it, is a little early.
+        (-EARLY_MS..self.ms).contains(&now.0.saturating_sub(self.from.0))
+    }
 }
 
 impl Keeper {
@@ -87,14 +104,14 @@ impl Keeper {
         F: Future<Output = Result<(Secret, i64), NoSecret>> + Send + 'static,
     {
         let mut state = self.state();
-        if let Some((secret, _)) = state.kept.as_ref().filter(|(_, until)| now < *until) {
+        if let Some((secret, _)) = state.kept.as_ref().filter(|(_, lasts)| lasts.holds(now)) {
             return Ok(Ok(secret.clone()));
         }
         // A task that panicked has left a channel that nobody writes to.
         if let Some(asking) = state.asking.as_ref().filter(|asking| asking.has_changed().is_ok()) {
             return Err(asking.clone());
         }
-        if let Some((why, _)) = state.failed.as_ref().filter(|(_, until)| now < *until) {
+        if let Some((why, _)) = state.failed.as_ref().filter(|(_, lasts)| lasts.holds(now)) {
             return Ok(Err(why.clone()));
         }
         let (tell, hear) = watch::channel(None);
@@ -114,29 +131,34 @@ impl Keeper {
     fn keep(&self, answer: Result<(Secret, i64), NoSecret>, asked_at: Instant) -> Answer {
         let mut state = self.state();
         state.asking = None;
+        let lasts = |ms| Lasts { from: asked_at, ms };
         match answer {
             Ok((secret, kept_ms)) => {
-                (state.kept, state.failed) = (Some((secret.clone(), asked_at.plus_ms(kept_ms))), None);
+                (state.kept, state.failed) = (Some((secret.clone(), lasts(kept_ms))), None);
                 Ok(secret)
             }
             Err(none) => {
                 // Whoever knows that there will be one sooner is asked sooner.
                 let kept_ms = i64::try_from(none.after_ms).map_or(FAILED_KEPT_MS, |ms| ms.min(FAILED_KEPT_MS));
-                state.failed = Some((none.clone(), asked_at.plus_ms(kept_ms)));
+                state.failed = Some((none.clone(), lasts(kept_ms)));
                 Err(none)
             }
         }
     }
 
-    /// The target refused this secret: it is kept no longer, unless it has just come in the
-    /// place of another one that was refused. Somebody else may have been faster, and what is
+    /// The target refused this secret: it is kept no longer, unless it is expensive and has just come
+    /// in the place of another one that was refused. Somebody else may have been faster, and what is
     /// kept then is another one.
     pub(super) fn refused(&self, secret: &Secret, now: Instant) {
         let mut state = self.state();
-        let may_renew = state.renewed_until.is_none_or(|until| now >= until);
-        if may_renew && state.kept.as_ref().is_some_and(|(kept, _)| kept == secret) {
-            state.kept = None;
-            state.renewed_until = Some(now.plus_ms(RENEWED_KEPT_MS));
+        let Some((_, lasts)) = state.kept.as_ref().filter(|(kept, _)| kept == secret) else { return };
+        let is_expensive = lasts.ms > FILE_KEPT_MS;
+        if is_expensive && state.renewed.is_some_and(|renewed| renewed.holds(now)) {
+            return;
+        }
+        state.kept = None;
+        if is_expensive {
+            state.renewed = Some(Lasts { from: now, ms: RENEWED_KEPT_MS });
         }
     }
 
@@ -216,6 +238,35 @@ mod tests {
         }
         keeper.refused(&second, NOW.plus_ms(RENEWED_KEPT_MS));
         assert_eq!(current("c", NOW.plus_ms(RENEWED_KEPT_MS)).await.bytes(), b"c");
+    }
+
+    #[tokio::test]
+    async fn what_is_cheap_is_asked_for_again_each_time_that_it_is_refused() {
+        let keeper = Arc::new(Keeper::default());
+        for text in ["a", "a", "b"] {
+            let ask = async move || Ok((Secret::new(text.into()), FILE_KEPT_MS));
+            let secret = keeper.current(NOW, ask).await.unwrap();
+            assert_eq!(secret.bytes(), text.as_bytes());
+            keeper.refused(&secret, NOW);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_back_keeps_nothing_for_longer() {
+        let (keeper, earlier) = (Arc::new(Keeper::default()), NOW.plus_ms(-3_600_000));
+        let current = async |answer: Result<&'static str, &'static str>, now| {
+            let answer = answer.map(|text| (Secret::new(text.into()), 60_000));
+            let answer = answer.map_err(|why| NoSecret::from(why.to_owned()));
+            keeper.current(now, || std::future::ready(answer)).await.map(|secret| secret.bytes().to_vec())
+        };
+        current(Err("it is down"), NOW).await.unwrap_err();
+        assert_eq!(current(Ok("a"), earlier).await.unwrap(), b"a");
+        let later = NOW.plus_ms(3_600_000);
+        assert_eq!(current(Ok("b"), later).await.unwrap(), b"b");
+        keeper.refused(&Secret::new(b"b".to_vec()), later);
+        assert_eq!(current(Ok("c"), NOW).await.unwrap(), b"c");
+        keeper.refused(&Secret::new(b"c".to_vec()), NOW);
+        assert_eq!(current(Ok("d"), NOW).await.unwrap(), b"d", "the renewal an hour later keeps nobody from this one");
     }
 
     #[tokio::test]

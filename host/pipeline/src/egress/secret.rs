@@ -1,8 +1,8 @@
 //! Secrets, and where they come from.
 //!
 //! A secret is read when it is used, so that a new one counts without a restart: a file
-//! each time, a command again after five minutes or when the target refused what it said
-//! last. What an environment says stays as it was at the start: nobody can change it.
+//! once a second at most, a command again after five minutes, either when the target refused what it
+//! said last. What an environment says stays as it was at the start: nobody can change it.
 //!
 //! Nothing prints a secret: it has no `Display`, its `Debug` is a word, and no error
 //! repeats what a file or a command said.
@@ -14,6 +14,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+/// How long what a command said is used. It may be a token that ends.
+const COMMAND_KEPT_MS: i64 = 300_000;
+
+/// How long what a file said is used. Each message would read it anew, on a thread of its own;
+/// who writes another one waits so long at most.
+pub(super) const FILE_KEPT_MS: i64 = 1_000;
 
 /// Bytes of a secret. More is another file.
 const SECRET_BYTES_MAX: usize = 64 * 1024;
@@ -109,9 +116,12 @@ impl SecretSource {
         !matches!(self, Self::Env(_))
     }
 
-    /// Whether asking is too expensive for each request.
-    pub(super) fn is_slow(&self) -> bool {
-        matches!(self, Self::Command(_))
+    /// How long what it said is used, milliseconds.
+    pub(super) fn kept_ms(&self) -> i64 {
+        match self {
+            Self::Command(_) => COMMAND_KEPT_MS,
+            Self::File(_) | Self::Env(_) => FILE_KEPT_MS,
+        }
     }
 
     /// Reads it. Blocks: a file system or a program may take its time.

@@ -18,7 +18,6 @@ use portreeve_model::Instant;
 use portreeve_sandbox::{ClientTls, OwnRequest, own};
 use sha2::Sha256;
 
-use super::credential::COMMAND_KEPT_MS;
 use super::destination::{Asked, Destination, Origin, Refused};
 use super::kept::Keeper;
 use super::secret::{Secret, SecretError, SecretSource};
@@ -99,7 +98,7 @@ pub(crate) struct Webhook {
     /// Where relative paths begin.
     base: PathBuf,
     resolver: Arc<dyn Resolver>,
-    /// What a command said.
+    /// What was read lately.
     kept: Arc<Keeper>,
 }
 
@@ -157,16 +156,13 @@ impl Webhook {
     }
 
     async fn current(&self, now: Instant) -> Result<Secret, String> {
-        let (source, base) = (self.secret.clone(), self.base.clone());
+        let (source, base, kept_ms) = (self.secret.clone(), self.base.clone(), self.secret.kept_ms());
         let read = async move || {
             let read = tokio::task::spawn_blocking(move || source.read(&base)).await;
-            read.map_err(|_| "the secret was not read".to_owned())?.map_err(|error| error.to_string())
+            let read = read.map_err(|_| "the secret was not read".to_owned())?;
+            Ok((read.map_err(|error| error.to_string())?, kept_ms))
         };
-        if !self.secret.is_slow() {
-            return read().await;
-        }
-        let kept = self.kept.current(now, || async move { Ok((read().await?, COMMAND_KEPT_MS)) }).await;
-        kept.map_err(|none| none.why)
+        self.kept.current(now, read).await.map_err(|none| none.why)
     }
 }
 
