@@ -63,13 +63,16 @@ impl Deliveries {
         if free == 0 {
             return Ok(0);
         }
-        let room = self.room(&self.pipeline.subscribers_hear().await?);
+        let (limits, taken) = self.shares(&self.pipeline.subscribers_hear().await?);
+        let left = |target: &String, limit: u32| limit.saturating_sub(taken.get(target).copied().unwrap_or(0));
         let worth_it =
-            |(target, limit): (&String, &u32)| *limit > 0 && room.left(target) >= limit.div_ceil(CLAIM_PARTS);
-        let worth_it = room.limits.iter().any(worth_it);
-        if !worth_it && !self.running.is_empty() {
+            |(target, limit): (&String, &u32)| *limit > 0 && left(target, *limit) >= limit.div_ceil(CLAIM_PARTS);
+        if !limits.iter().any(worth_it) && !self.running.is_empty() {
             return Ok(0);
         }
+        // Whoever ends asks whether it is worth it, and mostly it is not: the list of all is made now.
+        let under_way = self.rows.values().map(|(row, _)| row.clone()).collect();
+        let room = Room { limits, taken, under_way };
         let now = self.pipeline.clock.now();
         let permits = self.pipeline.store.claim(now, now.plus_ms(self.pipeline.clock.lease_ms()), free, room).await?;
         let started = permits.len();
@@ -81,21 +84,20 @@ impl Deliveries {
         Ok(started)
     }
 
-    /// Every target's share, with what is under way. Whoever wants to hear no more has none.
-    fn room(&self, subscribers: &BTreeMap<&str, Hears>) -> Room {
+    /// Every target's share, and how much of it is under way. Whoever wants to hear no more has none.
+    fn shares(&self, subscribers: &BTreeMap<&str, Hears>) -> (BTreeMap<String, u32>, BTreeMap<String, u32>) {
         let targets = self.pipeline.routes.targets.iter();
         let limit = |target: &Target| {
             let limit = self.limit(target);
             subscribers.get(target.id.as_str()).map_or(limit, |hears| hears.limit(limit))
         };
         let limits = targets.map(|target| (target.id.clone(), limit(target))).collect();
-        let mut room = Room { limits, ..Room::default() };
-        for (row, target) in self.rows.values() {
-            let taken = room.taken.entry(target.clone()).or_insert(0);
+        let mut taken = BTreeMap::<&String, u32>::new();
+        for (_, target) in self.rows.values() {
+            let taken = taken.entry(target).or_default();
             *taken = taken.saturating_add(1);
-            room.under_way.insert(row.clone());
         }
-        room
+        (limits, taken.into_iter().map(|(target, taken)| (target.clone(), taken)).collect())
     }
 
     /// How many deliveries to a target may be under way now.
