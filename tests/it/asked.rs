@@ -1,8 +1,11 @@
 //! Kinds of messages: what targets and effects ask for is what their plugins make and take, and a
 //! configuration that asks for anything else is told so before it becomes active.
 
+use std::collections::BTreeSet;
+
 use portreeve_api::package::{Act, Acted, Lifecycle, Refusal};
 use portreeve_model::{Digest, PluginKind, PluginName};
+use portreeve_pipeline::Routes;
 use portreeve_registry::Manifest;
 
 use crate::front::commands::run;
@@ -52,24 +55,42 @@ async fn a_target_of_numbered_messages_without_a_word_of_whom_they_go_to_is_told
 }
 
 #[tokio::test]
-async fn orders_that_go_where_nothing_is_made_of_orders_are_told() {
-    let setup =
-        customers().replace("portreeve.toml", "scorers = []\ntarget = \"erp\"", "scorers = []\ntarget = \"customers\"");
-    let sentence = "target `customers` asks for messages of kind `x12/855` of `order.created`, and `x12-out` makes them of `order.accepted`, `order.rejected` alone; have the channel send its orders to a target with another `kind`";
-    told(setup, &[sentence]).await;
+async fn channels_that_bring_no_orders_may_name_a_target_of_what_is_said_of_orders() {
+    let of_events = "documents = { \"cloudevents/event\" = \"cloudevents-events\" }\n";
+    let channel = |id: &str, documents: &str| {
+        format!(
+            "\n[[channel]]\nid = \"{id}\"\nconnector = \"x12\"\ndocuments = {{ {documents} }}\n\
+             target = \"customers\"\nexception_queue = \"integration\"\n"
+        )
+    };
+    let acknowledgements = "\"x12/997\" = \"x12-acknowledgements\", \"x12/ta1\" = \"x12-acknowledgements\"";
+    let setup = customers()
+        .replace(
+            "portreeve.toml",
+            &format!("{of_events}target = \"erp\""),
+            &format!("{of_events}target = \"customers\""),
+        )
+        .blindfolded("x12-acknowledgements")
+        .append("portreeve.toml", &channel("wakes", ""))
+        .append("portreeve.toml", &channel("acknowledges", acknowledgements));
+    let folder = tempfile::tempdir().unwrap();
+    let config = setup.configuration(folder.path());
+    run(&["route", "check", "--config", config.to_str().unwrap()]).await.unwrap();
+    setup.start().await;
 }
 
 #[tokio::test]
 async fn an_upgrade_that_takes_or_makes_less_than_is_asked_of_it_is_refused() {
-    let host = Setup::demo().start().await;
+    let host = customers().start().await;
     let (was, version) = ("version = \"0.1.0\"", ("version = \"0.1.0\"", "version = \"0.2.0\""));
     let order = ("\"business-central/sales-order\", ", "");
     let refused = stage(&host, "erp-rest", &[version, order]).await.unwrap_err().to_string();
     let sentence = "`erp-rest` 0.2.0 has other messages than the configuration asks for: target `erp` asks for messages of kind `business-central/sales-order`, which its connector `erp-rest` does not take; expected one of `business-central/change`";
     assert!(refused.contains(sentence), "{refused}");
-    let of_others = ("of = [\"order.created\"]", "of = [\"order.accepted\"]");
-    let refused = stage(&host, "business-central", &[version, of_others]).await.unwrap_err().to_string();
-    assert!(refused.contains("and `business-central` makes them of `order.accepted` alone"), "{refused}");
+    let of_fewer = ("[\"order.accepted\", \"order.rejected\"]", "[\"order.rejected\"]");
+    let refused = stage(&host, "x12-out", &[version, of_fewer]).await.unwrap_err().to_string();
+    let sentence = "an effect of `order.accepted` on target `customers` asks for messages of kind `x12/855` of `order.accepted`, and `x12-out` makes them of `order.rejected` alone";
+    assert!(refused.contains(sentence), "{refused}");
     // What nobody asks for may go.
     let unasked = (", \"business-central/close\"", "");
     let next = (was, "version = \"0.3.0\"");
@@ -85,8 +106,9 @@ async fn stage(host: &TestHost, plugin: &str, changes: &[(&str, &str)]) -> Resul
 }
 
 #[test]
-fn each_kind_that_a_transformer_may_be_asked_for_is_one_that_its_source_knows() {
-    let mut looked_at = 0;
+fn each_kind_that_a_transformer_may_be_asked_for_is_one_that_its_source_knows_and_made_of_events_of_the_catalogue() {
+    let events: BTreeSet<&str> = Routes::default().catalogue().iter().map(|entry| entry.event).collect();
+    let (mut looked_at, mut made_of) = (0, 0);
     for folder in tree().plugins().unwrap() {
         let manifest = Manifest::parse(&std::fs::read_to_string(folder.join("plugin.toml")).unwrap()).unwrap();
         if manifest.plugin.kind != PluginKind::Transformer {
@@ -97,8 +119,14 @@ fn each_kind_that_a_transformer_may_be_asked_for_is_one_that_its_source_knows() 
             assert!(source.contains(&format!("\"{kind}\"")), "`{}` does not know `{kind}`", manifest.plugin.name);
             looked_at += 1;
         }
+        for (kind, message) in &manifest.messages {
+            for event in &message.of {
+                assert!(events.contains(event.as_str()), "`{}` makes `{kind}` of `{event}`", manifest.plugin.name);
+                made_of += 1;
+            }
+        }
     }
-    assert!(looked_at > 30, "{looked_at}");
+    assert!(looked_at > 30 && made_of > 30, "{looked_at} {made_of}");
 }
 
 /// The first example below a heading of the page of the plugins.

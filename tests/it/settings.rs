@@ -154,6 +154,10 @@ async fn what_is_wrong_since_a_rollback_keeps_no_newer_component_out_and_what_it
     let may_have = NEEDS_A_UNIT.replace("required = true\n", "");
     let may_have = [(VERSION, "version = \"0.4.0\""), (CURRENCY, may_have.as_str())];
     assert_eq!(stage(&host, &may_have).await.unwrap().state, "staged");
+
+    // What it says of itself counts as well while it is not called.
+    host.host.packages.act(&orders, Act::Disable, "ops").await.unwrap();
+    assert_eq!(stage(&host, &[(VERSION, "version = \"0.5.0\"")]).await.unwrap().state, "staged");
 }
 
 /// Installs `x12-orders` with another manifest, and stages it.

@@ -386,7 +386,8 @@ mod tests {
             }
             routes
         };
-        for partner in ["ZZ:ACME", "ZZ:ACME:DOCK"] {
+        // What a part may be the connector alone knows.
+        for partner in ["ZZ:ACME", "ZZ:ACME:DOCK", "ZZZ:ACME-OF-MORE-LETTERS-THAN-IT-SENDS"] {
             check(sending(json!({"partner": partner}), json!({})), &[]);
         }
         check(sending(json!({}), json!({})), &[]);

@@ -22,6 +22,7 @@ mod components;
 mod rows;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 use anyhow::{Context, bail};
@@ -140,6 +141,15 @@ pub(crate) fn transitions(
     all
 }
 
+/// What plugins say of their settings, of those that say anything.
+fn settings_of(manifests: &Manifests) -> Declarations {
+    manifests.iter().filter_map(|(name, manifest)| Some((name.clone(), manifest.settings.clone()?))).collect()
+}
+
+fn in_a_row(problems: impl Iterator<Item = impl fmt::Display>) -> String {
+    problems.map(|problem| problem.to_string()).collect::<Vec<_>>().join("; ")
+}
+
 /// The plugins that can be called.
 pub(crate) fn ready(plugins: &BTreeMap<PluginName, Slot>) -> impl Iterator<Item = (&PluginName, &Installed)> {
     plugins.iter().filter_map(|(name, slot)| Some((name, slot.installed()?.as_ref())))
@@ -244,8 +254,7 @@ impl Packages {
         let package = Package::read(&component, signature.as_deref()).map_err(refused)?;
         let trusted = self.judge(&base.configuration.trust, &package, Occasion::New)?;
         self.fits_its_routes(name, &package)?;
-        self.knows_its_settings(name, &package)?;
-        self.knows_its_messages(name, &package)?;
+        self.knows_the_configuration(name, &package)?;
         let given = grant.as_deref().map(read_grant).transpose().map_err(refused)?;
         let grown = self.grown(&base, name, &package, given.as_ref())?;
         let kept = given.as_ref().map(toml::to_string).transpose().map_err(internal)?;
@@ -281,8 +290,7 @@ impl Packages {
         // may have been given otherwise.
         self.grown(&base, name, &package, own.as_ref())?;
         if base.configuration.components.get(name) != Some(&component) {
-            self.knows_its_settings(name, &package)?;
-            self.knows_its_messages(name, &package)?;
+            self.knows_the_configuration(name, &package)?;
         }
         let next = base.files.activated(name, component, grant);
         self.go_on(base, next, name, component, PackageStep::Activated, Occasion::New, who).await
@@ -617,52 +625,40 @@ impl Packages {
         }
     }
 
-    /// Check: it knows the settings that its routes give it, and gets those that it needs. What the
-    /// component before has to say about them is nobody's news; going back to one is never refused.
-    fn knows_its_settings(&self, name: &PluginName, package: &Package) -> Result<(), Refusal> {
-        let active = self.pipeline.plugins.now();
-        let said =
-            active.ready().filter_map(|(name, installed)| Some((name.clone(), installed.manifest.settings.clone()?)));
-        let before: Declarations = said.collect();
-        let mut after = before.clone();
-        match &package.manifest().settings {
-            Some(settings) => after.insert(name.clone(), settings.clone()),
-            None => after.remove(name),
-        };
-        let known = self.pipeline.routes.setting_problems(&before);
-        let problems = self.pipeline.routes.setting_problems(&after).into_iter();
-        let problems: Vec<String> =
-            problems.filter(|problem| !problem.was_among(&known)).map(|problem| problem.to_string()).collect();
-        if problems.is_empty() {
-            return Ok(());
-        }
-        Err(Refusal::Refused(format!(
-            "`{name}` {} has other settings than the configuration: {}; change both together, with `portreeve init`",
-            package.manifest().plugin.version,
-            problems.join("; ")
-        )))
-    }
-
-    /// Check: it makes and takes the messages that its routes ask it for. What the component before did not
-    /// is nobody's news; going back to one is never refused.
-    fn knows_its_messages(&self, name: &PluginName, package: &Package) -> Result<(), Refusal> {
-        let active = self.pipeline.plugins.now();
-        let before: Manifests =
-            active.ready().map(|(name, installed)| (name.clone(), installed.manifest.clone())).collect();
+    /// Check: it knows the settings that its routes give it and gets those that it needs, and it makes and takes
+    /// the messages that they ask it for. What is wrong with the component before is nobody's news; going back to
+    /// one is never refused.
+    fn knows_the_configuration(&self, name: &PluginName, package: &Package) -> Result<(), Refusal> {
+        let (routes, before) = (&self.pipeline.routes, self.manifests());
         let mut after = before.clone();
         after.insert(name.clone(), package.manifest().clone());
-        let known = self.pipeline.routes.message_problems(&before);
-        let problems = self.pipeline.routes.message_problems(&after).into_iter();
-        let problems: Vec<String> =
-            problems.filter(|problem| !problem.was_among(&known)).map(|problem| problem.to_string()).collect();
-        if problems.is_empty() {
-            return Ok(());
+        let known = routes.setting_problems(&settings_of(&before));
+        let found = routes.setting_problems(&settings_of(&after));
+        let of_settings = in_a_row(found.iter().filter(|problem| !problem.was_among(&known)));
+        let known = routes.message_problems(&before);
+        let found = routes.message_problems(&after);
+        let of_messages = in_a_row(found.iter().filter(|problem| !problem.was_among(&known)));
+        let all = [
+            ("settings than the configuration", of_settings),
+            ("messages than the configuration asks for", of_messages),
+        ];
+        match all.into_iter().find(|(_, problems)| !problems.is_empty()) {
+            None => Ok(()),
+            Some((other, problems)) => Err(Refusal::Refused(format!(
+                "`{name}` {} has other {other}: {problems}; change both together, with `portreeve init`",
+                package.manifest().plugin.version
+            ))),
         }
-        Err(Refusal::Refused(format!(
-            "`{name}` {} has other messages than the configuration asks for: {}; change both together, with `portreeve init`",
-            package.manifest().plugin.version,
-            problems.join("; ")
-        )))
+    }
+
+    /// What the plugins say of themselves, also those that are not called, but for components that cannot be read.
+    fn manifests(&self) -> Manifests {
+        let manifest = |slot: &Slot| match slot {
+            Slot::Ready(installed) => Some(installed.manifest.clone()),
+            Slot::Stopped { component, .. } => Some(self.components.package(*component).ok()?.manifest().clone()),
+        };
+        let active = self.pipeline.plugins.now();
+        active.plugins.iter().filter_map(|(name, slot)| Some((name.clone(), manifest(slot)?))).collect()
     }
 
     /// Check: the windows of where it goes have room for one call of it. One that was too small for the

@@ -27,7 +27,8 @@ pub struct DeclaredMessage {
 
 impl Manifest {
     /// The kind of the message that it makes when it is asked for this one; none where it makes none. What it
-    /// makes when it is asked for others is nothing to ask for, unless it says so.
+    /// makes when it is asked for others is nothing to ask for, unless it says so. Where it says nothing at all of
+    /// its messages it may make others too.
     #[must_use]
     pub fn made<'a>(&'a self, asked: &'a str) -> Option<&'a str> {
         let is_rendered = self.handles.renders.iter().any(|kind| kind == asked);

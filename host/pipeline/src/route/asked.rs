@@ -6,13 +6,18 @@
 //! `[messages]`) is compared with whatever asks:
 //!
 //! ```text
-//! target         its own kind, of order.created where a channel's orders go there; those of its block
+//! target         its own kind, and those of its block
 //! effect         its kind, of what it is of
 //! [refunds]      theirs, of refund.issued
 //! subscription   its kind, which the connector of its poll delivers
 //! ```
 //!
-//! Of plugins of which nobody knows anything nothing is said.
+//! What a target's own kind is made of is not looked at. Whether a channel brings orders only its transformers
+//! know: one that takes acknowledgements, or fetches what it was told of, names a target as well.
+//!
+//! Of plugins of which nobody knows anything nothing is said, nor of a kind that a transformer without
+//! `[messages]` does not render: it may be a word of its own, and one that was built before there was such a
+//! table could not say so.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,17 +40,31 @@ pub struct MessageProblem {
     asks: String,
     kind: String,
     plugin: PluginName,
+    fault: Fault,
+    /// What people read.
     sentence: String,
+}
+
+/// How a kind of message is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fault {
+    /// Its transformer does not make it.
+    Unmade,
+    /// Its transformer makes it, and not of this event.
+    NotMadeOf(String),
+    /// Its connector does not take it.
+    Untaken,
 }
 
 impl MessageProblem {
     /// Whether the same was wrong already by an earlier look: the same kind, asked for in the same place of
-    /// the same plugin. How it was said does not matter.
+    /// the same plugin, in the same way. How it was said does not matter.
     #[must_use]
     pub fn was_among(&self, before: &[Self]) -> bool {
-        before
-            .iter()
-            .any(|earlier| earlier.asks == self.asks && earlier.kind == self.kind && earlier.plugin == self.plugin)
+        before.iter().any(|earlier| {
+            let is_same = earlier.fault == self.fault && earlier.kind == self.kind && earlier.plugin == self.plugin;
+            is_same && earlier.asks == self.asks
+        })
     }
 }
 
@@ -63,16 +82,10 @@ struct Ask<'a> {
     kind: &'a str,
     /// Whether it names the kind itself; otherwise it is its target's, of which that says what is wrong.
     names_it: bool,
-    /// The event that the message is to be made of, where that is one.
+    /// The event that the message is to be made of, where it is certain which one that is.
     event: Option<&'a str>,
-    by: By<'a>,
-}
-
-/// Who asks.
-enum By<'a> {
-    Target,
-    Effect(&'a Effect),
-    Refunds,
+    /// The effect that asks, if it is one.
+    effect: Option<&'a Effect>,
 }
 
 impl Routes {
@@ -80,34 +93,25 @@ impl Routes {
     /// connector does not take.
     #[must_use]
     pub fn message_problems(&self, plugins: &Manifests) -> Vec<MessageProblem> {
-        let targets = self.targets.iter().flat_map(|target| self.asked_by_target(target));
+        let targets = self.targets.iter().flat_map(asked_by_target);
         let effects = self.effects.iter().filter_map(|effect| self.asked_by_effect(effect));
         let refunds = self.refunds.iter().filter_map(|refunds| self.asked_by_refunds(refunds));
         let asked = targets.chain(effects).chain(refunds).filter_map(|ask| ask.problem(plugins));
         asked.chain(self.subscribing_problems(plugins)).collect()
     }
 
-    fn asked_by_target<'a>(&self, target: &'a Target) -> Vec<Ask<'a>> {
-        let takes_orders = self.channels.iter().any(|channel| channel.target == target.id);
-        let ask = |asks, kind, event| Ask { asks, target, kind, names_it: true, event, by: By::Target };
-        let own = ask(target.called(), target.kind.as_str(), takes_orders.then_some(ORDER_CREATED));
-        let blocked = target.blocked.iter().flat_map(|blocked| [&blocked.create, &blocked.clear, &blocked.cancel]);
-        let blocked = blocked.map(|kind| ask(format!("`blocked` of {}", target.called()), kind.as_str(), None));
-        std::iter::once(own).chain(blocked).collect()
-    }
-
     fn asked_by_effect<'a>(&'a self, effect: &'a Effect) -> Option<Ask<'a>> {
         let (target, kind) = (self.target(&effect.target)?, self.kind_of(effect)?);
         let asks = format!("an effect of `{}` on target `{}`", effect.on, target.id);
         let (names_it, event) = (effect.kind.is_some(), Some(event_of(effect)));
-        Some(Ask { asks, target, kind, names_it, event, by: By::Effect(effect) })
+        Some(Ask { asks, target, kind, names_it, event, effect: Some(effect) })
     }
 
     fn asked_by_refunds<'a>(&'a self, refunds: &'a Refunds) -> Option<Ask<'a>> {
         let target = self.target(&refunds.target)?;
         let (asks, names_it) = ("[refunds]".to_owned(), refunds.kind.is_some());
         let (kind, event) = (refunds.kind.as_deref().unwrap_or(&target.kind), OrderEventKind::RefundIssued.as_str());
-        Some(Ask { asks, target, kind, names_it, event: Some(event), by: By::Refunds })
+        Some(Ask { asks, target, kind, names_it, event: Some(event), effect: None })
     }
 
     fn subscribing_problems(&self, plugins: &Manifests) -> Vec<MessageProblem> {
@@ -121,6 +125,14 @@ impl Routes {
         };
         self.polls.iter().filter_map(problem).collect()
     }
+}
+
+fn asked_by_target(target: &Target) -> Vec<Ask<'_>> {
+    let ask = |asks, kind| Ask { asks, target, kind, names_it: true, event: None, effect: None };
+    let own = ask(target.called(), target.kind.as_str());
+    let blocked = target.blocked.iter().flat_map(|blocked| [&blocked.create, &blocked.clear, &blocked.cancel]);
+    let blocked = blocked.map(|kind| ask(format!("`blocked` of {}", target.called()), kind.as_str()));
+    std::iter::once(own).chain(blocked).collect()
 }
 
 /// The event that the message of an effect is made of.
@@ -138,22 +150,28 @@ impl Ask<'_> {
         let Self { asks, target, kind, .. } = self;
         let name = &target.transformer;
         let transformer = plugins.get(name)?;
-        let problem =
-            |sentence| MessageProblem { asks: asks.clone(), kind: (*kind).to_owned(), plugin: name.clone(), sentence };
+        let problem = |fault, sentence| {
+            let (asks, kind, plugin) = (asks.clone(), (*kind).to_owned(), name.clone());
+            MessageProblem { asks, kind, plugin, fault, sentence }
+        };
         let Some(made) = transformer.made(kind) else {
+            if transformer.messages.is_empty() {
+                return None;
+            }
             let expected = expected(transformer.may_be_asked_for());
             let sentence = format!(
                 "{asks} asks for messages of kind `{kind}`, which its transformer `{name}` does not make; expected {expected}"
             );
-            return self.names_it.then(|| problem(sentence));
+            return self.names_it.then(|| problem(Fault::Unmade, sentence));
         };
         if let Some(event) = self.event.filter(|event| !transformer.makes_of(kind, event)) {
             let of = transformer.made_of(kind).unwrap_or_default();
-            return Some(problem(format!(
+            let sentence = format!(
                 "{asks} asks for messages of kind `{kind}` of `{event}`, and `{name}` makes them of {} alone; {}",
                 quoted(of),
                 self.todo(of)
-            )));
+            );
+            return Some(problem(Fault::NotMadeOf(event.to_owned()), sentence));
         }
         // A stream's messages are the host's to send.
         let connector = Some(&target.connector).filter(|_| self.names_it && target.stream().is_none())?;
@@ -163,16 +181,15 @@ impl Ask<'_> {
 
     fn todo(&self, of: &[String]) -> &'static str {
         let is_of_order = of.iter().any(|event| event == ORDER_CREATED);
-        match self.by {
-            By::Target => "have the channel send its orders to a target with another `kind`",
-            By::Effect(effect) if effect.sends == Sends::Order => {
+        match self.effect {
+            Some(effect) if effect.sends == Sends::Order => {
                 "leave out `sends`, by which they are made of what was said, or name another `kind`"
             }
-            By::Effect(effect) if is_of_order && effect.on == OrderEventKind::Accepted.as_str() => {
+            Some(effect) if is_of_order && effect.on == OrderEventKind::Accepted.as_str() => {
                 "add `sends = \"order\"`, by which they are made of the order as it came, or name another `kind`"
             }
-            By::Effect(_) => "name another `kind`, or have the effect be of another event",
-            By::Refunds => "name another `kind`, or another target",
+            Some(_) => "name another `kind`, or have the effect be of another event",
+            None => "name another `kind`, or another target",
         }
     }
 }
@@ -182,7 +199,8 @@ fn not_taken(asks: String, kind: &str, connector: &PluginName, delivers: &[Strin
         "{asks} asks for messages of kind `{kind}`, which its connector `{connector}` does not take; expected {}",
         expected(delivers)
     );
-    MessageProblem { asks, kind: kind.to_owned(), plugin: connector.clone(), sentence }
+    let (kind, plugin) = (kind.to_owned(), connector.clone());
+    MessageProblem { asks, kind, plugin, fault: Fault::Untaken, sentence }
 }
 
 fn expected(kinds: impl IntoIterator<Item = impl fmt::Display>) -> String {
@@ -198,6 +216,7 @@ fn quoted(names: impl IntoIterator<Item = impl fmt::Display>) -> String {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail loudly")]
 
+    use portreeve_registry::DeclaredMessage;
     use serde_json::{Value, json};
 
     use super::*;
@@ -305,18 +324,43 @@ mod tests {
     }
 
     #[test]
-    fn orders_go_to_a_target_that_makes_its_messages_of_orders() {
-        let orders = json!({
-            "channel": [{"id": "edi", "connector": "in", "documents": {}, "target": "acme", "exception_queue": "q"}],
-        });
-        check("x/940", orders.clone(), &[]);
+    fn a_channel_names_a_target_whatever_its_messages_are_made_of_since_it_may_bring_no_orders() {
+        let channel = |id: &str, documents: Value, says: Value| {
+            json!({
+                "id": id, "connector": "in", "documents": documents, "says": says, "target": "acme",
+                "exception_queue": "q",
+            })
+        };
+        let channels = json!({"channel": [
+            channel("wakes-a-poll", json!({}), json!([])),
+            channel("says", json!({"x/event": "events"}), json!(["shipment.confirmed"])),
+            channel("acknowledges", json!({"x/997": "acknowledgements", "x/ta1": "acknowledgements"}), json!([])),
+        ]});
+        check("x/855", channels.clone(), &[]);
+        check("x/940", channels.clone(), &[]);
+        // A kind that nobody makes is none for them either.
         check(
-            "x/855",
-            orders,
+            "x/899",
+            channels,
             &[
-                "target `acme` asks for messages of kind `x/855` of `order.created`, and `out` makes them of `order.accepted`, `order.rejected` alone; have the channel send its orders to a target with another `kind`",
+                "target `acme` asks for messages of kind `x/899`, which its transformer `out` does not make; expected one of `x/810`, `x/855`, `x/855-held`, `x/940`",
             ],
         );
+    }
+
+    #[test]
+    fn a_transformer_that_says_nothing_of_its_messages_may_have_words_of_its_own() {
+        let mut plugins = plugins();
+        let out = PluginName::parse("out").unwrap();
+        plugins.get_mut(&out).unwrap().messages.retain(|kind, _| kind == "x/940");
+        let routes = routes("x/810", effect("order.held", json!({"kind": "x/855-held"})));
+        let sentences =
+            |plugins: &Manifests| Vec::from_iter(routes.message_problems(plugins).iter().map(ToString::to_string));
+        let not_taken = "target `acme` asks for messages of kind `x/810`, which its connector `send` does not take; expected one of `x/855`, `x/940`, `x/note`";
+        let not_made = "an effect of `order.held` on target `acme` asks for messages of kind `x/855-held`, which its transformer `out` does not make; expected one of `x/810`, `x/855`, `x/940`";
+        assert_eq!(sentences(&plugins), [not_taken, not_made]);
+        plugins.get_mut(&out).unwrap().messages.clear();
+        assert_eq!(sentences(&plugins), [not_taken], "what it renders is held against who takes it");
     }
 
     #[test]
@@ -365,6 +409,16 @@ mod tests {
             ]
         );
         assert!(found.iter().all(|problem| problem.was_among(&found)));
+
+        // The same kind of the same plugin is wrong in another way.
+        let mut of_others = before.clone();
+        let out = of_others.get_mut(&PluginName::parse("out").unwrap()).unwrap();
+        out.handles.renders.push("x/899".to_owned());
+        let of = DeclaredMessage { of: vec!["order.accepted".to_owned()], renders: None };
+        out.messages.insert("x/899".to_owned(), of);
+        let found = routes.message_problems(&of_others);
+        assert_eq!(found.len(), 1);
+        assert!(!found.iter().any(|problem| problem.was_among(&known)), "{found:?}");
         assert!(routes.message_problems(&Manifests::new()).is_empty(), "nothing is said of plugins that nobody knows");
     }
 }
