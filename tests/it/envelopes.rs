@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use portreeve_model::Reply;
-use portreeve_pipeline::{AcceptError, Accepted};
+use portreeve_pipeline::accept::Input;
+use portreeve_pipeline::{AcceptError, Accepted, Credential};
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::{AcceptOutcome, EnvelopeOutcome};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::faults::{Fault, FaultyStore};
-use crate::support::{MORNING, PurchaseOrder, TestHost, sample, shop_signature, x12};
+use crate::support::{EDI_TOKEN, MORNING, PurchaseOrder, TestHost, sample, shop_signature, x12};
 
 fn interchange(control: u32, number: &str) -> Vec<u8> {
     x12(control, &PurchaseOrder::clean(number))
@@ -140,33 +141,76 @@ async fn a_file_of_which_nothing_remains_is_refused_with_all_its_answers() {
     assert_eq!(refused.count(), 1);
 }
 
+/// What the sender of a refused interchange heard.
+fn refusal(sent: Result<Accepted, AcceptError>) -> String {
+    match sent {
+        Err(AcceptError::Conflict { reply: Some(reply), .. }) => String::from_utf8(reply.body).unwrap(),
+        sent => panic!("{sent:?}"),
+    }
+}
+
+/// The control number of an answer.
+fn control_number(answer: &str) -> String {
+    answer.get(90..99).unwrap().to_owned()
+}
+
+/// Whether the numbers of the answer are in the record, each time that an interchange was refused.
+async fn has_numbers(host: &TestHost) -> Vec<bool> {
+    let refused = |body: &LeafBody| match body {
+        LeafBody::Accept(accept) if accept.outcome == AcceptOutcome::DuplicateRefused => {
+            Some(accept.numbers.count() > 0)
+        }
+        _ => None,
+    };
+    host.leaves().await.iter().filter_map(|leaf| refused(&leaf.body)).collect()
+}
+
 #[tokio::test]
 async fn what_is_refused_again_hears_the_same_under_the_same_number_whenever_it_comes() {
     let host = TestHost::demo().await;
     host.send_edi(&interchange(1, "PO-1")).await.unwrap();
     let other = interchange(1, "PO-2");
-    let refused = async |host: &TestHost| match host.send_edi(&other).await {
-        Err(AcceptError::Conflict { reply: Some(reply), .. }) => String::from_utf8(reply.body).unwrap(),
-        sent => panic!("{sent:?}"),
-    };
-    let first = refused(&host).await;
+    let first = refusal(host.send_edi(&other).await);
     host.clock.advance_to(MORNING.plus_ms(3_600_000));
     let host = host.restart().await;
-    assert_eq!((refused(&host).await, refused(&host).await), (first.clone(), first.clone()));
+    for _ in 0..2 {
+        assert_eq!(refusal(host.send_edi(&other).await), first);
+    }
     // Each time is on record, and only the first has the numbers of the answer.
-    let leaves = host.leaves().await;
-    let numbers: Vec<bool> = leaves
-        .iter()
-        .filter_map(|leaf| match &leaf.body {
-            LeafBody::Accept(accept) if accept.outcome == AcceptOutcome::DuplicateRefused => Some(&accept.numbers),
-            _ => None,
-        })
-        .map(|numbers| numbers.count() > 0)
-        .collect();
-    assert_eq!(numbers, [true, false, false]);
-    let number = |answer: &str| answer.get(90..99).unwrap().to_owned();
+    assert_eq!(has_numbers(&host).await, [true, false, false]);
     let next = host.send_edi(&interchange(2, "PO-3")).await.unwrap();
-    assert_ne!(number(&String::from_utf8(next.reply.body).unwrap()), number(&first));
+    assert_ne!(control_number(&String::from_utf8(next.reply.body).unwrap()), control_number(&first));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_twice_at_once_hears_one_answer_under_one_number() {
+    let host = TestHost::demo().await;
+    for round in 1..=6 {
+        host.send_edi(&interchange(round, &format!("PO-{round}"))).await.unwrap();
+        let other = interchange(round, &format!("OTHER-{round}"));
+        let (a, b) = tokio::join!(host.send_edi(&other), host.send_edi(&other));
+        assert_eq!(refusal(a), refusal(b));
+    }
+    assert_eq!(has_numbers(&host).await, [true, false].repeat(6));
+    let summary = host.summary().await;
+    assert_eq!((summary.inputs, summary.refused_inputs), (6, 6));
+    host.verify().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_came_under_a_wrong_media_type_before_hears_one_answer_under_the_right_one() {
+    let host = TestHost::demo().await;
+    host.send_edi(&interchange(1, "PO-1")).await.unwrap();
+    let other = interchange(1, "PO-2");
+    let pipeline = &host.host.pipeline;
+    let sender = pipeline.senders.authenticate("edi", Credential::Bearer(EDI_TOKEN)).unwrap();
+    pipeline.refuse_media_type(&sender, &Input::of_file(other.clone(), Some("text/xml"))).await.unwrap();
+    let first = refusal(host.send_edi(&other).await);
+    assert!(first.contains("TA1*000000001*"), "{first}");
+    assert_eq!(refusal(host.send_edi(&other).await), first);
+    assert_eq!(has_numbers(&host).await, [true, false]);
+    assert_eq!(host.summary().await.refused_inputs, 2, "each reason keeps it once");
     host.verify().await.unwrap();
 }
 

@@ -29,7 +29,7 @@ use portreeve_store::contract::{
 use self::envelopes::Memory;
 use self::judged::{Again, Judged};
 pub use self::looking::ContentError;
-use self::refused::Refused;
+use self::refused::{CHANGED, Refused};
 use crate::exception::Limits;
 use crate::leaf::{self, AcceptFacts};
 use crate::numbers::Draw;
@@ -222,15 +222,12 @@ impl Pipeline {
             outcome: judged.outcome,
         })?;
         if let Again::Conflict { envelope, answered } = judged.again {
-            // Whoever brings it again hears the same: under a number of its own the answer would be another one.
-            let before = if answered { self.refusal_before(sender, content).await? } else { None };
-            let is_new = answered && before.is_none();
-            let record = leaf::refused(record, is_new)?;
+            let record = leaf::refused(record, answered)?;
             // Nobody hears what the connector says of an envelope that it cannot refuse alone.
             let reply = if answered { judged.reply } else { reply::rejected(&judged.problems) };
-            let refused = Refused { content, payload, record, reply: reply.clone() };
-            self.keep_refused(sender, refused, is_new.then_some(numbers)).await?;
-            return Err(AcceptError::Conflict { envelope, reply: before.or(answered.then_some(reply)) });
+            let refused = Refused { why: CHANGED, content, payload, record, reply };
+            let heard = self.keep_refused(sender, refused, answered.then_some(numbers)).await?;
+            return Err(AcceptError::Conflict { envelope, reply: answered.then_some(heard) });
         }
         let changed = judged.settled.iter().filter(|(_, outcome)| *outcome == EnvelopeOutcome::Changed).count();
         let duplicate = matches!(judged.again, Again::Repeated { .. });

@@ -12,21 +12,28 @@ use portreeve_store::contract::{Disposition, InputId, JournalEntry, JournalOutco
 
 use super::{AcceptError, Input};
 use crate::leaf::{self, AcceptFacts};
-use crate::numbers::Draw;
+use crate::numbers::{Draw, Spent};
 use crate::{Pipeline, Sender, reply};
 
-/// Told apart from the same bytes that are taken: what a sender mends may then come.
-const REFUSED: &[u8] = b"refused";
+/// What came before with other content. Told apart from the same bytes that are taken: what a sender mends
+/// may then come.
+pub(super) const CHANGED: &[u8] = b"refused";
+
+/// What has a media type that its channel does not take. Told apart from the same bytes under the right one,
+/// to which the protocol has an answer of its own.
+const OF_MEDIA_TYPE: &[u8] = b"refused-media-type";
 
 /// The code of an input that has a media type which its channel does not take, in its record.
 const MEDIA_TYPE: &str = "media-type";
 
 /// What is kept of a refusal.
 pub(super) struct Refused {
+    /// Why, which tells it apart from the same bytes that are refused for another reason.
+    pub(super) why: &'static [u8],
     pub(super) content: Digest,
     pub(super) payload: NewPayload,
     pub(super) record: AcceptLeaf,
-    /// What its sender hears.
+    /// What its sender hears the first time.
     pub(super) reply: Reply,
 }
 
@@ -53,70 +60,78 @@ impl Pipeline {
             settled: &[],
             outcome: AcceptOutcome::Rejected,
         })?;
-        let refused = Refused { content: input.digest(), payload, record, reply: reply::rejected(&problems) };
-        self.keep_refused(sender, refused, None).await
-    }
-
-    /// What its sender heard when exactly this was refused before; none where the protocol had no words for
-    /// it, or they were erased since.
-    pub(super) async fn refusal_before(&self, sender: &Sender, content: Digest) -> Result<Option<Reply>, AcceptError> {
-        let id = InputId::derive(sender.channel(), sender.id(), as_refused(content));
-        let kept = self.store.reply_to(id).await?;
-        Ok(kept.filter(|reply| !reply.body.is_empty() && !reply::is_problem(reply)))
+        let (content, reply) = (input.digest(), reply::rejected(&problems));
+        let refused = Refused { why: OF_MEDIA_TYPE, content, payload, record, reply };
+        self.keep_refused(sender, refused, None).await.map(drop)
     }
 
     /// Keeps it once, however often it comes; each time has its leaf. The numbers of `drawn` are those that
     /// the reply names.
+    ///
+    /// Returns what its sender hears: what it heard the first time, and under no other number. Where that was
+    /// no word of the protocol, or was erased since, it is the reply of this time.
     pub(super) async fn keep_refused(
         &self,
         sender: &Sender,
         refused: Refused,
         drawn: Option<&Draw>,
-    ) -> Result<(), AcceptError> {
+    ) -> Result<Reply, AcceptError> {
         let received_at = self.clock.now();
-        let Refused { content, payload, record, reply } = refused;
-        let leaf = || Leaf::new(&self.host, received_at, LeafBody::Accept(record.clone()));
-        let content = as_refused(content);
-        let id = InputId::derive(sender.channel(), sender.id(), content);
-        let is_kept = self.store.reply_to(id).await?.is_some();
-        let entry = JournalEntry {
-            channel: sender.channel().clone(),
-            sender: sender.id().clone(),
-            received_at,
-            content,
-            envelopes: Vec::new(),
-            disposition: Disposition::Refused,
-            payload,
-            reply,
-            documents: Vec::new(),
-            exceptions: Vec::new(),
-            mended_by: sender.mended_by().map(str::to_owned),
-            wakes: None,
-            leaf: leaf()?,
-        };
-        // An answer names numbers. Without one they go back with the draw.
-        let spent = drawn.map(Draw::spend);
-        let written = match is_kept {
-            true => self.store.refuse(entry.leaf).await,
-            false => match self.store.journal(entry).await {
-                // Another one was faster with the same bytes.
-                Ok(JournalOutcome::Duplicate { .. } | JournalOutcome::Known { .. }) => self.store.refuse(leaf()?).await,
-                Ok(JournalOutcome::Committed { .. }) => Ok(()),
-                Err(error) => Err(error),
-            },
-        };
-        written.map_err(|error| {
-            if let (Some(drawn), Some(spent)) = (drawn, spent)
-                && !matches!(error, StoreError::Unknown(_))
-            {
+        let Refused { why, content, payload, record, reply } = refused;
+        let on_record = |record: AcceptLeaf| Leaf::new(&self.host, received_at, LeafBody::Accept(record));
+        let give_back = |spent: Option<Spent>| {
+            if let Some((drawn, spent)) = drawn.zip(spent) {
                 drawn.unspent(spent);
             }
-            error.into()
-        })
+        };
+        let content = Digest::of_parts(&[content.as_bytes(), why]);
+        let mut kept = self.store.reply_to(InputId::derive(sender.channel(), sender.id(), content)).await?;
+        if kept.is_none() {
+            let entry = JournalEntry {
+                channel: sender.channel().clone(),
+                sender: sender.id().clone(),
+                received_at,
+                content,
+                envelopes: Vec::new(),
+                disposition: Disposition::Refused,
+                payload,
+                reply: reply.clone(),
+                documents: Vec::new(),
+                exceptions: Vec::new(),
+                mended_by: sender.mended_by().map(str::to_owned),
+                wakes: None,
+                leaf: on_record(record.clone())?,
+            };
+            // An answer names numbers. Without one they go back with the draw.
+            let spent = drawn.map(Draw::spend);
+            let journaled = self.store.journal(entry).await;
+            if !matches!(&journaled, Ok(JournalOutcome::Committed { .. }) | Err(StoreError::Unknown(_))) {
+                give_back(spent);
+            }
+            kept = match journaled? {
+                JournalOutcome::Committed { .. } => return Ok(reply),
+                // Another one was faster with the same bytes.
+                JournalOutcome::Duplicate { reply: first, .. } => Some(first),
+                JournalOutcome::Known { .. } => None,
+            };
+        }
+        if let Some(first) = kept.filter(|kept| drawn.is_some() && is_answer(kept)) {
+            // Its numbers are on record with the first time.
+            self.store.refuse(on_record(leaf::refused(record, false)?)?).await?;
+            return Ok(first);
+        }
+        let entry = on_record(record)?;
+        let spent = drawn.map(Draw::spend);
+        let written = self.store.refuse(entry).await;
+        if matches!(&written, Err(error) if !matches!(error, StoreError::Unknown(_))) {
+            give_back(spent);
+        }
+        written?;
+        Ok(reply)
     }
 }
 
-/// The content by which a refused input is known.
-fn as_refused(content: Digest) -> Digest {
-    Digest::of_parts(&[content.as_bytes(), REFUSED])
+/// Whether a reply that is kept is a word of the protocol, and was not erased.
+fn is_answer(reply: &Reply) -> bool {
+    !reply.body.is_empty() && !reply::is_problem(reply)
 }
