@@ -2,6 +2,8 @@
 //! what happens when nobody decides.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use portreeve::standins::Mischief;
 use portreeve_api::exception::ExceptionStory;
@@ -15,7 +17,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::authority::obedient;
-use crate::faults::{Fault, FaultyStore};
+use crate::faults::{About, Fault, FaultyStore};
 use crate::later::with_purpose;
 use crate::support::exceptions::{about, decide, decision, waiting};
 use crate::support::{PurchaseOrder, Setup, TestHost, x12};
@@ -415,6 +417,22 @@ async fn what_is_listed_of_an_exception_is_what_is_taken_and_nothing_else() {
         }
         host.verify().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bytes_of_an_input_are_opened_once_to_list_what_can_be_done_with_them() {
+    let (host, exception) = Case::Unread.open().await;
+    let opened = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&opened);
+    let count = move |method: &str, _: &[About]| {
+        counted.fetch_add(u32::from(method == "payload"), Ordering::SeqCst);
+        None
+    };
+    let (host, _) = host.restart_behind(|store| FaultyStore::planned(store, count)).await;
+    let before = opened.load(Ordering::SeqCst);
+    let told = ExceptionStory::read(&host.host.pipeline, exception).await.unwrap().actions;
+    assert_eq!(told, ["resubmit", "retry", "reroute", "abandon"]);
+    assert_eq!(opened.load(Ordering::SeqCst) - before, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

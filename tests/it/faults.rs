@@ -356,6 +356,7 @@ store! {
         async fn end_late(&self, message: u64, at: Instant, leaf: Leaf) -> bool;
         async fn commit_run(&self, run: NewRun) -> ();
         async fn settle_unattempted(&self, permit: Permit, settlement: Settlement, at: Instant, leaf: Leaf) -> Settled;
+        async fn payload(&self, kept: PayloadRef) -> Vec<u8>;
         async fn payloads(&self, kept: Vec<PayloadRef>) -> Vec<Result<OpenPayload, StoreError>>;
         async fn step_exception(&self, step: NewStep) -> ();
         async fn replay_delivered(&self, replay: NewReplay) -> bool;
@@ -417,7 +418,6 @@ store! {
         async fn next_due(&self) -> Option<Instant>;
         async fn next_due_without(&self, targets: BTreeSet<String>) -> Option<Instant>;
         async fn waits_since_gone(&self, target: &str) -> bool;
-        async fn payload(&self, kept: PayloadRef) -> Vec<u8>;
         async fn kept_inputs(&self, before: Instant, after: Option<(Instant, InputId)>, limit: u32) -> Vec<KeptInput>;
         async fn payloads_about(&self, subject: Digest) -> Vec<PayloadRef>;
         async fn state(&self, plugin: &PluginName, order: OrderId) -> BTreeMap<String, Vec<u8>>;

@@ -35,6 +35,9 @@ pub struct Exceptions {
     pub next: Option<u64>,
 }
 
+/// Characters of a sentence that a list shows; an exception's own page tells all of it.
+const LISTED_CHARS_MAX: usize = 400;
+
 /// Something that waits for a person, or waited.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -356,6 +359,15 @@ pub(crate) struct ExceptionPage {
 }
 
 // --- reading -------------------------------------------------------------------------------------
+
+/// As much of a sentence as a list shows.
+#[must_use]
+pub fn cut(sentence: &str) -> String {
+    match sentence.char_indices().nth(LISTED_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", sentence.get(..end).unwrap_or_default()),
+        None => sentence.to_owned(),
+    }
+}
 
 impl Exception {
     /// As people read it, where these routes say who owns what.
@@ -1086,6 +1098,13 @@ mod tests {
     use portreeve_model::OrderId;
 
     use super::*;
+
+    #[test]
+    fn a_list_cuts_a_long_sentence_between_characters_and_no_other() {
+        let whole = "ü".repeat(LISTED_CHARS_MAX);
+        assert_eq!(cut(&whole), whole);
+        assert_eq!(cut(&format!("{whole}ü")), format!("{whole}…"));
+    }
 
     #[test]
     fn who_was_slower_hears_what_to_look_at() {

@@ -22,6 +22,9 @@ pub const MEDIA_TYPE: &str = "application/vnd.portreeve.outcome+json";
 /// sent; whatever is beyond this is decided as well and only not shown.
 pub const SAID_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// Bytes of a problem beside its words, as JSON.
+const PROBLEM_BYTES: usize = 48;
+
 /// The place of a problem that is about all of the input.
 const WHOLE: &str = "whole input";
 
@@ -98,8 +101,9 @@ impl Outcome {
                 Preview::Repeats => repeated += 1,
                 Preview::Unmapped(found) => {
                     for unmapped in found {
-                        said_bytes = said_bytes.saturating_add(unmapped.detail.len());
-                        problems.push(OutcomeProblem::in_document(index, unmapped));
+                        let problem = OutcomeProblem::in_document(index, unmapped);
+                        said_bytes = said_bytes.saturating_add(problem.bytes());
+                        problems.push(problem);
                     }
                 }
             }
@@ -154,14 +158,13 @@ pub fn acknowledgement(reply: Reply) -> Option<String> {
 
 impl OutcomeProblem {
     fn of(problem: &Problem) -> Self {
-        let position = &problem.position;
-        let place = match (position.path.as_str(), position.segment, position.offset_bytes) {
-            ("", Some(segment), _) => format!("segment {segment}"),
-            ("", None, Some(offset)) => format!("byte {offset}"),
-            ("", None, None) => WHOLE.to_owned(),
-            (path, ..) => path.to_owned(),
-        };
+        let place = problem.position.place().unwrap_or_else(|| WHOLE.to_owned());
         Self { code: problem.code.clone(), r#where: place, detail: problem.message.clone() }
+    }
+
+    /// How much it is of an outcome. Each word counts: a plugin makes all of them long.
+    fn bytes(&self) -> usize {
+        [self.code.len(), self.r#where.len(), self.detail.len()].into_iter().fold(PROBLEM_BYTES, usize::saturating_add)
     }
 
     /// Documents are counted from 1, as people count them.
@@ -204,4 +207,20 @@ fn cloud_event(id: String, event: &Event, document: &DocumentView) -> Result<Box
         "data": data,
     });
     serde_json::value::to_raw_value(&event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_counts_with_all_its_words_and_what_stands_around_them() {
+        let words = [3, 1_024, 20].map(|bytes| "x".repeat(bytes));
+        let [code, place, detail] = words;
+        let problem = OutcomeProblem::in_document(0, Unmapped { code, place, detail });
+        let json = serde_json::to_string(&problem).map(|json| json.len());
+        assert!(json.is_ok_and(|written| written <= problem.bytes()), "{} bytes", problem.bytes());
+        let short = OutcomeProblem { r#where: "x".to_owned(), ..problem.clone() };
+        assert_eq!(problem.bytes() - short.bytes(), 1_023);
+    }
 }

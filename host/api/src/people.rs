@@ -584,7 +584,7 @@ async fn json<T: DeserializeOwned>(door: &Door, headers: &HeaderMap, body: Body)
     }
     let bytes = read(door, body, BODY_BYTES_MAX).await?;
     // What is wrong, and not what stands there: it may be a password.
-    serde_json::from_slice(&bytes).map_err(|error| Problem::bad_request(unread::json(&error)))
+    unread::json(&bytes).map_err(Problem::bad_request)
 }
 
 fn uncached(body: impl IntoResponse) -> Response {

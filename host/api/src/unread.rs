@@ -9,6 +9,7 @@ use std::error::Error;
 
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 /// Characters of a sender's word that are told.
@@ -27,9 +28,12 @@ pub(crate) fn body(rejection: &JsonRejection) -> String {
     described(&said)
 }
 
-/// A body of JSON, without a path to what is wrong.
-pub(crate) fn json(error: &serde_json::Error) -> String {
-    described(&told(error, ""))
+/// Reads a whole body of JSON; what is wrong with it, in the same words.
+pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let mut reading = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reading).map_err(|error| described(&traced(&error)))?;
+    reading.end().map_err(|error| described(&told(&error, "")))?;
+    Ok(value)
 }
 
 /// A query with a parameter that is none.
@@ -77,13 +81,18 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
 
 fn read(error: &(dyn Error + 'static)) -> String {
     let Some(cause) = cause(error) else { return "found a body that cannot be read, expected JSON".to_owned() };
-    if let Some(traced) = cause.downcast_ref::<serde_path_to_error::Error<serde_json::Error>>() {
-        let is_inside = traced.path().iter().next().is_some();
-        let at = if is_inside { format!(" in `{}`", word(&traced.path().to_string())) } else { String::new() };
-        return told(traced.inner(), &at);
+    if let Some(error) = cause.downcast_ref::<serde_path_to_error::Error<serde_json::Error>>() {
+        return traced(error);
     }
     let error = cause.downcast_ref::<serde_json::Error>();
     error.map_or_else(|| "found a body that cannot be read, expected JSON".to_owned(), |error| told(error, ""))
+}
+
+/// What is wrong with JSON, and in which field.
+fn traced(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let is_inside = error.path().iter().next().is_some();
+    let at = if is_inside { format!(" in `{}`", word(&error.path().to_string())) } else { String::new() };
+    told(error.inner(), &at)
 }
 
 /// What is wrong with JSON, and where: ` in …`, or empty.
@@ -225,6 +234,7 @@ mod tests {
             (r#"{"shown": "a"} x"#, "found what is no JSON at line 1 column "),
         ] {
             let told = of_body(text);
+            assert_eq!(json::<Request>(text.as_bytes()).unwrap_err(), told, "the same, whoever reads it");
             assert!(told.starts_with(said) && told.ends_with("/v1/openapi.json shows what is expected"), "{told}");
             assert!(!told.contains("secret") && !told.contains("struct"), "{told}");
         }

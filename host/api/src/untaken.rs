@@ -13,6 +13,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use portreeve_model::document::Position;
 use portreeve_model::{ChannelId, Digest, Instant};
 use portreeve_pipeline::accept::ContentError;
 use portreeve_record::leaf::{AcceptLeaf, AcceptOutcome, ProblemRecord, REDACTED};
@@ -164,11 +165,11 @@ impl UntakenProblem {
     #[must_use]
     pub fn told(&self) -> String {
         let code = self.code.as_ref().map_or_else(|| "a word of its connector".to_owned(), |code| format!("`{code}`"));
-        match (&self.path, self.segment, self.offset_bytes) {
-            (Some(path), _, _) => format!("{code} at {path}"),
-            (None, Some(segment), _) => format!("{code} in segment {segment}"),
-            (None, None, Some(offset)) => format!("{code} at byte {offset}"),
-            (None, None, None) => code,
+        let path = self.path.clone().unwrap_or_default();
+        let position = Position { offset_bytes: self.offset_bytes, segment: self.segment, path };
+        match position.place() {
+            Some(place) => format!("{code} at {place}"),
+            None => code,
         }
     }
 }
@@ -390,7 +391,7 @@ mod tests {
     #[test]
     fn a_problem_is_told_with_the_nearest_place_that_is_known() {
         assert_eq!(problem(Some("bad-date"), Some("BEG/05"), Some(3), Some(105)), "`bad-date` at BEG/05");
-        assert_eq!(problem(Some("bad-date"), None, Some(3), Some(105)), "`bad-date` in segment 3");
+        assert_eq!(problem(Some("bad-date"), None, Some(3), Some(105)), "`bad-date` at segment 3");
         assert_eq!(problem(Some("bad-date"), None, None, Some(105)), "`bad-date` at byte 105");
         assert_eq!(problem(None, None, None, None), "a word of its connector");
     }

@@ -20,6 +20,19 @@ pub struct Position {
     pub path: String,
 }
 
+impl Position {
+    /// The nearest place that is known, in words; none where nothing is.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        match (self.path.as_str(), self.segment, self.offset_bytes) {
+            ("", Some(segment), _) => Some(format!("segment {segment}")),
+            ("", None, Some(offset)) => Some(format!("byte {offset}")),
+            ("", None, None) => None,
+            (path, ..) => Some(path.to_owned()),
+        }
+    }
+}
+
 /// One thing that is wrong with an input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

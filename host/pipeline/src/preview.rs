@@ -35,7 +35,7 @@ pub enum Preview {
 pub struct Unmapped {
     /// Stable code.
     pub code: String,
-    /// Where in the document.
+    /// Where in the document: the nearest place that is known; empty for all of it.
     pub place: String,
     /// One sentence.
     pub detail: String,
@@ -110,7 +110,7 @@ fn unmapped(failure: &Failure) -> Vec<Unmapped> {
     };
     let shown = problems.iter().take(PROBLEMS_MAX).map(|problem| Unmapped {
         code: problem.code.clone(),
-        place: problem.position.path.clone(),
+        place: problem.position.place().unwrap_or_default(),
         detail: problem.message.clone(),
     });
     let more = problems.len().saturating_sub(PROBLEMS_MAX);
@@ -147,9 +147,19 @@ mod tests {
     }
 
     #[test]
+    fn a_problem_without_a_path_is_told_with_its_segment() {
+        let position = Position { offset_bytes: Some(90), segment: Some(9), path: String::new() };
+        let problem = Problem { code: "set-cut".to_owned(), message: "the set ends early".to_owned(), position };
+        let told = unmapped(&Failure::Invalid(vec![problem]));
+        let places: Vec<&str> = told.iter().map(|one| one.place.as_str()).collect();
+        assert_eq!(places, ["segment 9"]);
+    }
+
+    #[test]
     fn a_failure_without_problems_is_told_of_the_whole_document() {
         let told = unmapped(&Failure::Permanent("the table is empty".to_owned()));
         let told: Vec<_> =
             told.iter().map(|one| (one.code.as_str(), one.place.as_str(), one.detail.as_str())).collect();
+        assert_eq!(told, [("permanent", "", "the table is empty")]);
     }
 }

@@ -47,15 +47,10 @@ pub(crate) fn by_code(problem: &Problem) -> String {
     }
 }
 
-/// The nearest place that is known.
+/// The nearest place that is known; a path is no word of ours, and is quoted.
 fn place(problem: &Problem) -> Option<String> {
-    let position = &problem.position;
-    match (position.path.as_str(), position.segment, position.offset_bytes) {
-        ("", Some(segment), _) => Some(format!("segment {segment}")),
-        ("", None, Some(offset)) => Some(format!("byte {offset}")),
-        ("", None, None) => None,
-        (path, ..) => Some(format!("`{path}`")),
-    }
+    let place = problem.position.place()?;
+    Some(if problem.position.path.is_empty() { place } else { format!("`{place}`") })
 }
 
 #[cfg(test)]

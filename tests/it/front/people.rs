@@ -294,13 +294,14 @@ async fn accounts_that_are_none_are_refused_with_what_would_be_one() {
         (account("Anna", json!({})), "account", "lower-case letters, digits, dots and dashes"),
         (account("<script>alert(1)</script>", json!({})), "account", "is not the name of an account"),
         (account("an\u{7}na\r\nx", json!({})), "account", "is not the name of an account"),
+        (account("anna", json!({ "roles": [7] })), "bad-request", "found a number in `roles[0]`, expected text"),
         (account("anna", json!({ "roles": ["king"] })), "account", "there is no role `king`"),
         (account("anna", json!({ "password": "short" })), "account", "found a password of 5 bytes, expected 12 to 256"),
         (account("anna", json!({ "password": "x".repeat(257) })), "account", "found a password of 257 bytes"),
         (account("anna", json!({ "email": "anna" })), "account", "`anna` is not an e-mail address"),
         (account("anna", json!({ "email": "<b>@x" })), "account", "is not an e-mail address"),
         (account("anna", json!({ "king": true })), "bad-request", "found `king`, which is not known, expected"),
-        (account("anna", json!({ "password": 7 })), "bad-request", "found a number, expected text"),
+        (account("anna", json!({ "password": 7 })), "bad-request", "found a number in `password`, expected text"),
         (json!([]), "bad-request", "expected an object; /v1/openapi.json shows what is expected"),
     ] {
         let said = problem(&post(&door, &olga, "/v1/people", body).await, 400, code);

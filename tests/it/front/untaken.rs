@@ -151,7 +151,8 @@ async fn an_exception_says_by_which_command_the_bytes_that_it_came_in_are_seen_a
     let server = format!("http://{}", door.address());
     let server = ["--server", &server, "--token-file", text(&token)];
     let told = run(&[&["exception", "show", &exception][..], &server].concat()).await.unwrap();
-    let command = told.lines().find_map(|line| line.strip_prefix("the bytes that it came in: input content "));
+    let before = "the bytes that it came in, for whoever works on the channel's queue: input content ";
+    let command = told.lines().find_map(|line| line.strip_prefix(before));
     let input = command.and_then(|rest| rest.strip_suffix(" --out FILE")).unwrap();
     let out = host.folder().join("came.edi");
     run(&[&["input", "content", input, "--out", text(&out)][..], &server].concat()).await.unwrap();

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::visit::Visit;
-use crate::exception::{Exception, PARTLY};
+use crate::exception::{Exception, PARTLY, cut};
 use crate::problem::Problem;
 
 /// What is told at the top of a page.
@@ -202,7 +202,7 @@ fn rows(page: &QueuePage) -> Markup {
                                 a href={ "/console/exceptions/" (exception.id) } {
                                     (exception.id) " " (exception.code)
                                 }
-                                p.detail { (exception.detail) }
+                                p.detail { (cut(&exception.detail)) }
                             }
                             td data-label="Order" { (exception.order_number.as_deref().unwrap_or("none")) }
                             td data-label="Queue" { (exception.queue) }
@@ -231,4 +231,36 @@ pub(super) fn minute(at: &str) -> Markup {
 /// A text within an address.
 pub(super) fn address(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_shows_as_much_of_a_long_sentence_as_a_list_does() {
+        let exception = Exception {
+            id: 1,
+            kind: "document".to_owned(),
+            order: None,
+            order_number: None,
+            stage: "decide".to_owned(),
+            code: "unmapped".to_owned(),
+            detail: "x".repeat(2_000),
+            queue: "integration".to_owned(),
+            route_owner: None,
+            opened_at: "2026-03-02T08:00:00Z".to_owned(),
+            due_at: None,
+            escalated_at: None,
+            claimed_by: None,
+            claimed_at: None,
+            closed_at: None,
+            closed_by: None,
+            closed_how: None,
+        };
+        let (own, all) = (Vec::new(), Vec::new());
+        let page = QueuePage { own, all, chosen: None, exceptions: vec![exception], overdue: vec![false], next: None };
+        let shown = rows(&page).into_string();
+        assert!(shown.len() < 1_500 && shown.contains("x…</p>"), "{shown}");
+    }
 }

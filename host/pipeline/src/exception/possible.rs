@@ -28,14 +28,38 @@ impl Pipeline {
         if shown.is_open().is_err() {
             return Ok(actions);
         }
-        for action in shown.trail.exception.kind.actions() {
-            match self.is_possible(shown, *action).await {
-                Ok(()) => actions.push(*action),
-                Err(error) if is_refused(&error) => {}
-                Err(error) => return Err(error),
+        let kind = shown.trail.exception.kind;
+        // One answer for both, since it opens all bytes of the input.
+        let mut can_be_taken: Option<bool> = None;
+        for &action in kind.actions() {
+            let takes_bytes =
+                matches!((action, kind), (ExceptionAction::Resubmit | ExceptionAction::Retry, ExceptionKind::Input));
+            let is_offered = match can_be_taken.filter(|_| takes_bytes) {
+                Some(known) => known,
+                None => self.is_offered(shown, action).await?,
+            };
+            if takes_bytes {
+                can_be_taken = Some(is_offered);
+            }
+            if is_offered {
+                actions.push(action);
             }
         }
         Ok(actions)
+    }
+
+    /// Whether it is possible, where that can be told.
+    async fn is_offered(&self, shown: &Shown, action: ExceptionAction) -> Result<bool, ExceptionError> {
+        let Err(error) = self.is_possible(shown, action).await else { return Ok(true) };
+        if !is_refused(&error) {
+            return Err(error);
+        }
+        if is_damaged(&error) {
+            // Whoever looks sees an action less, and does not see why.
+            let (exception, action) = (shown.trail.exception.id, action.as_str());
+            tracing::error!(exception, action, %error, "an action is not offered, since content of it is damaged");
+        }
+        Ok(false)
     }
 
     /// Check: the action can be taken about this exception as it is now, whatever is said with it.
@@ -170,6 +194,15 @@ fn is_refused(error: &ExceptionError) -> bool {
     }
 }
 
+/// Whether the store found something else than was kept.
+fn is_damaged(error: &ExceptionError) -> bool {
+    matches!(
+        error,
+        ExceptionError::Store(StoreError::Damaged(_))
+            | ExceptionError::Review(ReviewError::Store(StoreError::Damaged(_)))
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +216,7 @@ mod tests {
             ReviewError::from(StoreError::NotDead { exception: 7 }).into(),
         ];
         assert!(refused.iter().all(is_refused));
+        assert_eq!(refused.iter().map(is_damaged).collect::<Vec<_>>(), [false, false, true, false]);
         let unknown = [
             ExceptionError::from(StoreError::Busy { queued: 1 }),
             StoreError::Failed("disk I/O error".to_owned()).into(),

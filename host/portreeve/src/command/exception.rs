@@ -13,9 +13,9 @@ use hyper::Method;
 use portreeve_api::exception::together::{Member, TogetherRequest, TogetherStory};
 use portreeve_api::exception::{
     AssignRequest, CommentRequest, CorrectionFacts, DecisionOutcome, DecisionRequest, Exception, ExceptionStory,
-    Exceptions, MessageFacts, ProposalRequest, Released, RouteOwner,
+    Exceptions, MessageFacts, ProposalRequest, Released, RouteOwner, cut,
 };
-use portreeve_model::{Digest, ExceptionAction};
+use portreeve_model::{Digest, ExceptionAction, ExceptionKind};
 use portreeve_pipeline::exception::{Work, edited};
 use portreeve_pipeline::{Pipeline, Routes, SignedIn};
 use portreeve_registry::file;
@@ -36,9 +36,6 @@ use crate::output::Output;
 
 /// Rows that are read at once.
 const PAGE: u32 = 256;
-
-/// Characters of a sentence that a list shows; `show` tells all of it.
-const LISTED_CHARS_MAX: usize = 400;
 
 /// Hexadecimal digits of a digest that a person types: enough to be about nothing else by
 /// accident. A host that runs is sent all of them.
@@ -248,16 +245,8 @@ fn line(exception: &Exception) -> String {
     let order = order_number.as_deref().unwrap_or("-");
     let due = due_at.as_deref().map_or_else(|| "-".to_owned(), |at| at.chars().take(16).collect());
     let whose = claimed_by.as_deref().unwrap_or("-");
-    let why = cut(why(code, detail));
+    let why = cut(&why(code, detail));
     format!("{id:>4}  {kind:<8}  {queue:<16}  {whose:<12}  due {due:<16}  {order:<12}  {why}")
-}
-
-/// As much of a sentence as a list shows.
-fn cut(sentence: String) -> String {
-    match sentence.char_indices().nth(LISTED_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", sentence.get(..end).unwrap_or_default()),
-        None => sentence,
-    }
 }
 
 /// The code with its detail, which may begin with it.
@@ -321,8 +310,8 @@ fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
             .line(&format!("plugin {} {}: not called {of} until {}", plugin.plugin, plugin.component, plugin.until))?;
         output.line(&format!("  failed with {}, {} pause(s) in a row", plugin.failure, plugin.pauses))?;
     }
-    if let Some(input) = &story.input {
-        output.line(&format!("the bytes that it came in: input content {input} --out FILE"))?;
+    if let Some(line) = bytes_of(&exception.kind, story.input.as_deref()) {
+        output.line(&line)?;
     }
     if !story.owners.is_empty() {
         output.line(&format!(
@@ -365,6 +354,16 @@ fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
     }
     let actions = if story.actions.is_empty() { "nothing now".to_owned() } else { story.actions.join(", ") };
     output.line(&format!("shown {}; decide: {actions}", short(&story.shown)))
+}
+
+/// By which command the bytes are seen that it came in, and by whom. Of anything else, what was said in them
+/// is shown anyway.
+fn bytes_of(kind: &str, input: Option<&str>) -> Option<String> {
+    let is_about_bytes = [ExceptionKind::Input, ExceptionKind::Document].iter().any(|about| about.as_str() == kind);
+    let input = input.filter(|_| is_about_bytes)?;
+    Some(format!(
+        "the bytes that it came in, for whoever works on the channel's queue: input content {input} --out FILE"
+    ))
 }
 
 fn show_message(message: &MessageFacts, out: Option<&Path>, output: &mut Output) -> anyhow::Result<()> {
@@ -754,9 +753,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_cuts_a_long_sentence_between_characters_and_no_other() {
-        let whole = "ü".repeat(LISTED_CHARS_MAX);
-        assert_eq!(cut(whole.clone()), whole);
-        assert_eq!(cut(format!("{whole}ü")), format!("{whole}…"));
+    fn the_bytes_are_named_of_what_is_wrong_with_an_input_or_a_document_and_of_nothing_else() {
+        for kind in ExceptionKind::ALL {
+            let is_named = matches!(kind, ExceptionKind::Input | ExceptionKind::Document);
+            let said = bytes_of(kind.as_str(), Some("sha256:00"));
+            assert_eq!(said.is_some_and(|said| said.contains("input content sha256:00 --out")), is_named, "{kind:?}");
+            assert_eq!(bytes_of(kind.as_str(), None), None);
+        }
     }
 }
