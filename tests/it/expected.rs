@@ -11,8 +11,10 @@ use std::path::PathBuf;
 use portreeve_api::outcome::Outcome;
 use portreeve_model::{Event, Order};
 use portreeve_pipeline::Credential;
+use portreeve_pipeline::preview::Preview;
 use portreeve_record::LeafBody;
 use portreeve_record::leaf::EnvelopeOutcome;
+use portreeve_store::contract::InputId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -147,7 +149,8 @@ async fn every_public_file_becomes_what_was_written_down_from_reading_it() {
         };
         let accepted = host.send(&format!("file-{number}"), credential, &bytes).await.unwrap();
         let syntax = accepted.finding.as_ref().unwrap().problems.clone();
-        let found = found(Outcome::of(&host.host.pipeline, accepted).await.unwrap(), syntax.len());
+        let persons = for_persons(&host, accepted.input).await;
+        let found = found(Outcome::of(&host.host.pipeline, accepted).await.unwrap(), persons);
         orders += found.events.len();
         refused += usize::from(found.disposition == "rejected");
         repeated += expected.repeated;
@@ -180,8 +183,18 @@ async fn repetitions(host: &TestHost) -> usize {
     host.leaves().await.iter().map(|leaf| in_leaf(&leaf.body)).sum()
 }
 
-/// What is printed of a file whose syntax has so many problems.
-fn found(outcome: Outcome, syntax: usize) -> Found {
+/// Documents that nothing can be made of, whatever is wrong with each.
+async fn for_persons(host: &TestHost, input: InputId) -> usize {
+    let pipeline = &host.host.pipeline;
+    let mut persons = 0;
+    for document in pipeline.store.input_documents(input, u32::MAX).await.unwrap() {
+        persons += usize::from(matches!(pipeline.preview(&document).await, Preview::Unmapped(_)));
+    }
+    persons
+}
+
+/// What is printed of a file of which so many documents are a person's.
+fn found(outcome: Outcome, persons: usize) -> Found {
     let Outcome { disposition, events, acknowledgement, problems } = outcome;
     let event = |event: Box<RawValue>| {
         let event: serde_json::Value = serde_json::from_str(event.get()).unwrap();
@@ -192,7 +205,7 @@ fn found(outcome: Outcome, syntax: usize) -> Found {
         disposition,
         answers: answers(&acknowledgement.unwrap_or_default()),
         events: events.into_iter().map(event).collect(),
-        persons: problems.len() - syntax,
+        persons,
         problems: problems.into_iter().map(|problem| problem.code).collect(),
     }
 }
