@@ -48,6 +48,22 @@ async fn whatever_would_fail_each_time_that_it_is_due_is_told_at_once_where_it_i
 }
 
 #[tokio::test]
+async fn a_target_whose_plugins_make_no_message_or_are_of_another_kind_is_told_so() {
+    let to_erp = "connector = \"erp-rest\"\ntransformer = \"business-central\"\n";
+    let target = |connector: &str, transformer: &str| {
+        let plugins = format!("connector = \"{connector}\"\ntransformer = \"{transformer}\"\n");
+        Setup::demo().replace("portreeve.toml", to_erp, &plugins)
+    };
+    let unmade = "target `erp` asks for messages of kind `business-central/sales-order`, which its transformer `x12-orders` does not make; expected another plugin, since that one has none";
+    told(target("erp-rest", "x12-orders"), &[unmade]).await;
+    let connector =
+        "target `erp` uses plugin `x12-orders` as a connector, and it is a transformer; name a connector there";
+    let transformer =
+        "target `erp` uses plugin `x12` as a transformer, and it is a connector; name a transformer there";
+    told(target("x12-orders", "x12"), &[connector, transformer]).await;
+}
+
+#[tokio::test]
 async fn a_target_of_numbered_messages_without_a_word_of_whom_they_go_to_is_told_so() {
     let interchange = "\n[target.interchange]\nknows_repeats = true\npartner_parts = 2\n";
     let sentence = "target `customers` has no [target.interchange], by which the host tells `x12-send` whom its messages go to and under which number; add it";

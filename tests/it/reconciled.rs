@@ -530,7 +530,7 @@ async fn a_reconciliation_that_cannot_work_is_refused_with_what_would_help() {
         (
             "transformer = \"wms-documents\"",
             "transformer = \"wms-rest\"",
-            "`wms-rest`, which is not installed as a transformer",
+            "uses plugin `wms-rest` as a transformer, and it is a connector; name a transformer there",
         ),
     ] {
         let error =

@@ -672,6 +672,21 @@ impl Routes {
         used
     }
 
+    /// Plugins that are of another kind than the place needs that names them, of those of which anybody knows.
+    #[must_use]
+    pub fn misplaced(&self, plugins: &Manifests) -> Vec<String> {
+        let problem = |(user, name, needed): (String, PluginName, PluginKind)| {
+            let found = plugins.get(&name)?.plugin.kind;
+            let is_another = found != needed;
+            is_another.then(|| {
+                format!("{user} uses plugin `{name}` as a {needed}, and it is a {found}; name a {needed} there")
+            })
+        };
+        // A channel may name one transformer for many kinds of documents.
+        let told: BTreeSet<String> = self.plugins().into_iter().filter_map(problem).collect();
+        told.into_iter().collect()
+    }
+
     /// What contradicts itself: doubled names, targets that do not exist.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {

@@ -508,6 +508,7 @@ impl Files {
         let routes = routes_of(&host);
         let mut problems = host_problems(&host, &routes);
         problems.extend(routes.setting_problems(&declared.settings).iter().map(ToString::to_string));
+        problems.extend(routes.misplaced(&declared.manifests));
         problems.extend(routes.message_problems(&declared.manifests).iter().map(ToString::to_string));
         problems.extend(windows::too_small(&host.plugins, &routes, |plugin| declared.requests(plugin)));
         let authority = Authority::load(

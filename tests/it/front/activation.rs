@@ -85,7 +85,7 @@ async fn a_configuration_that_no_host_can_open_never_becomes_active() {
         (Setup::demo().replace("portreeve.toml", "component = \"fraud.wasm\"", "component = \"rules.toml\""), "fraud"),
         (
             Setup::demo().replace("portreeve.toml", "connector = \"x12\"", "connector = \"fraud\""),
-            "not installed as a connector",
+            "uses plugin `fraud` as a connector, and it is a scorer; name a connector there",
         ),
         (Setup::demo().replace("portreeve.toml", "${SHOP_SECRET_FILE}", "nowhere"), "nowhere` cannot be read"),
         (Setup::demo().replace("portreeve.toml", "portreeve.example/demo", "portreeve.example/other"), "began as"),

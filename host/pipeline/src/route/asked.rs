@@ -15,14 +15,15 @@
 //! What a target's own kind is made of is not looked at. Whether a channel brings orders only its transformers
 //! know: one that takes acknowledgements, or fetches what it was told of, names a target as well.
 //!
-//! Of plugins of which nobody knows anything nothing is said, nor of a kind that a transformer without
+//! Of plugins of which nobody knows anything nothing is said, nor of one that is of another kind than its place
+//! needs, which is told of every place alike ([`Routes::misplaced`]). Nor of a kind that a transformer without
 //! `[messages]` does not render: it may be a word of its own, and one that was built before there was such a
-//! table could not say so.
+//! table could not say so. But where it renders nothing, whatever it made would be refused by the sandbox.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use portreeve_model::PluginName;
+use portreeve_model::{PluginKind, PluginName};
 use portreeve_registry::Manifest;
 use portreeve_store::contract::OrderEventKind;
 
@@ -118,7 +119,8 @@ impl Routes {
         let problem = |poll: &Poll| {
             let subscription = poll.subscription.as_ref()?;
             let connector = poll.connector(self.channel(&poll.channel)?);
-            let (delivers, kind) = (&plugins.get(connector)?.handles.delivers, &subscription.kind);
+            let delivers = &of_kind(plugins, connector, PluginKind::Connector)?.handles.delivers;
+            let kind = &subscription.kind;
             let asks = format!("the subscription of poll `{}`", poll.id);
             let is_wrong = !kind.is_empty() && !delivers.contains(kind);
             is_wrong.then(|| not_taken(asks, kind, connector, delivers))
@@ -135,6 +137,11 @@ fn asked_by_target(target: &Target) -> Vec<Ask<'_>> {
     std::iter::once(own).chain(blocked).collect()
 }
 
+/// What a plugin says of itself, where it is known and of the kind that its place needs.
+fn of_kind<'a>(plugins: &'a Manifests, name: &PluginName, kind: PluginKind) -> Option<&'a Manifest> {
+    plugins.get(name).filter(|manifest| manifest.plugin.kind == kind)
+}
+
 /// The event that the message of an effect is made of.
 fn event_of(effect: &Effect) -> &str {
     match effect.on.as_str() {
@@ -149,13 +156,14 @@ impl Ask<'_> {
     fn problem(&self, plugins: &Manifests) -> Option<MessageProblem> {
         let Self { asks, target, kind, .. } = self;
         let name = &target.transformer;
-        let transformer = plugins.get(name)?;
+        let transformer = of_kind(plugins, name, PluginKind::Transformer)?;
         let problem = |fault, sentence| {
             let (asks, kind, plugin) = (asks.clone(), (*kind).to_owned(), name.clone());
             MessageProblem { asks, kind, plugin, fault, sentence }
         };
         let Some(made) = transformer.made(kind) else {
-            if transformer.messages.is_empty() {
+            // Without `[messages]` it may have words of its own, but for whatever it renders.
+            if transformer.messages.is_empty() && !transformer.handles.renders.is_empty() {
                 return None;
             }
             let expected = expected(transformer.may_be_asked_for());
@@ -175,7 +183,7 @@ impl Ask<'_> {
         }
         // A stream's messages are the host's to send.
         let connector = Some(&target.connector).filter(|_| self.names_it && target.stream().is_none())?;
-        let delivers = &plugins.get(connector)?.handles.delivers;
+        let delivers = &of_kind(plugins, connector, PluginKind::Connector)?.handles.delivers;
         (!delivers.iter().any(|taken| taken == made)).then(|| not_taken(asks.clone(), made, connector, delivers))
     }
 
@@ -361,6 +369,40 @@ mod tests {
         assert_eq!(sentences(&plugins), [not_taken, not_made]);
         plugins.get_mut(&out).unwrap().messages.clear();
         assert_eq!(sentences(&plugins), [not_taken], "what it renders is held against who takes it");
+    }
+
+    #[test]
+    fn a_transformer_that_renders_nothing_makes_no_message_of_any_kind() {
+        let mut plugins = plugins();
+        let out = plugins.get_mut(&PluginName::parse("out").unwrap()).unwrap();
+        out.messages.clear();
+        out.handles.renders.clear();
+        out.handles.maps = vec!["x/850".to_owned()];
+        let routes = routes("x/855", effect("order.accepted", json!({})));
+        let problems = routes.message_problems(&plugins);
+        assert_eq!(
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [
+                "target `acme` asks for messages of kind `x/855`, which its transformer `out` does not make; expected another plugin, since that one has none"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_plugin_of_another_kind_is_told_by_its_place_and_not_by_what_is_asked_of_it() {
+        let mut routes = routes("x/899", json!({}));
+        let named = |name: &str| PluginName::parse(name).unwrap();
+        let target = routes.targets.last_mut().unwrap();
+        (target.connector, target.transformer) = (named("out"), named("send"));
+        assert!(routes.message_problems(&plugins()).is_empty());
+        assert_eq!(
+            routes.misplaced(&plugins()),
+            [
+                "target `acme` uses plugin `out` as a connector, and it is a transformer; name a connector there",
+                "target `acme` uses plugin `send` as a transformer, and it is a connector; name a transformer there",
+            ]
+        );
+        assert!(routes.misplaced(&Manifests::new()).is_empty(), "nothing is said of plugins that nobody knows");
     }
 
     #[test]
