@@ -64,6 +64,20 @@ async fn a_target_whose_plugins_make_no_message_or_are_of_another_kind_is_told_s
 }
 
 #[tokio::test]
+async fn a_kind_of_document_that_no_connector_makes_or_its_transformer_does_not_read_is_told_so() {
+    let (documents, orders) =
+        ("documents = { \"x12/850\" = \"x12-orders\" }", "documents = { \"adobe/order\" = \"adobe-orders\" }");
+    let setup = Setup::demo()
+        .replace("portreeve.toml", documents, &documents.replace("850", "851"))
+        .replace("portreeve.toml", orders, &orders.replace("adobe-orders", "x12-orders"));
+    let sentences = [
+        "no connector of channel `edi` (`x12`) makes documents of kind `x12/851`; expected one of `x12/820`, `x12/850`, `x12/860`, `x12/945`, `x12/997`, `x12/ta1`",
+        "channel `shop` has documents of kind `adobe/order` read by `x12-orders`, which does not read them; expected one of `x12/850`, `x12/860`",
+    ];
+    told(setup, &sentences).await;
+}
+
+#[tokio::test]
 async fn a_target_of_numbered_messages_without_a_word_of_whom_they_go_to_is_told_so() {
     let interchange = "\n[target.interchange]\nknows_repeats = true\npartner_parts = 2\n";
     let sentence = "target `customers` has no [target.interchange], by which the host tells `x12-send` whom its messages go to and under which number; add it";
@@ -106,6 +120,10 @@ async fn an_upgrade_that_takes_or_makes_less_than_is_asked_of_it_is_refused() {
     let of_fewer = ("[\"order.accepted\", \"order.rejected\"]", "[\"order.rejected\"]");
     let refused = stage(&host, "x12-out", &[version, of_fewer]).await.unwrap_err().to_string();
     let sentence = "an effect of `order.accepted` on target `customers` asks for messages of kind `x12/855` of `order.accepted`, and `x12-out` makes them of `order.rejected` alone";
+    assert!(refused.contains(sentence), "{refused}");
+    let unread = ("\"x12/850\", ", "");
+    let refused = stage(&host, "x12-orders", &[version, unread]).await.unwrap_err().to_string();
+    let sentence = "`x12-orders` 0.2.0 has other documents than the configuration names: channel `edi` has documents of kind `x12/850` read by `x12-orders`, which does not read them; expected one of `x12/860`";
     assert!(refused.contains(sentence), "{refused}");
     // What nobody asks for may go.
     let unasked = (", \"business-central/close\"", "");

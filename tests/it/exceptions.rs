@@ -282,7 +282,7 @@ async fn whoever_mends_an_input_does_not_release_what_comes_of_it() {
 async fn a_document_that_became_no_order_is_decided_on_again() {
     let setup = Setup::demo();
     let host =
-        setup.replace("portreeve.toml", "\"x12/850\" = \"x12-orders\"", "\"x12/999\" = \"x12-orders\"").start().await;
+        setup.replace("portreeve.toml", "\"x12/850\" = \"x12-orders\"", "\"x12/860\" = \"x12-orders\"").start().await;
     host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
     let document = waiting(&host).await.remove(0);
     assert_eq!((document.kind, document.code.as_str()), (ExceptionKind::Document, "no-transformer"));
@@ -328,7 +328,7 @@ impl Case {
     async fn open(self) -> (TestHost, u64) {
         let setup = match self {
             Self::Unmapped => {
-                Setup::demo().replace("portreeve.toml", "\"x12/850\" = \"x12-orders\"", "\"x12/999\" = \"x12-orders\"")
+                Setup::demo().replace("portreeve.toml", "\"x12/850\" = \"x12-orders\"", "\"x12/860\" = \"x12-orders\"")
             }
             Self::GivenUp | Self::GivenUpForGood => {
                 Setup::demo().mischief(Mischief { reject_per_mille: 1_000, ..Mischief::default() })

@@ -5,6 +5,7 @@
 
 mod asked;
 mod blocks;
+mod brought;
 mod due;
 
 mod held;
@@ -27,7 +28,7 @@ use crate::poll::Poll;
 use crate::process::{self, Process};
 use crate::reconcile::Reconciliation;
 
-pub use self::asked::{Manifests, MessageProblem};
+pub use self::asked::{KindProblem, Manifests};
 pub use self::due::Due;
 pub use self::held::{Blocked, HeldOrders};
 pub(crate) use self::held::{ORDER_HELD, ORDER_RELEASED};

@@ -510,6 +510,7 @@ impl Files {
         problems.extend(routes.setting_problems(&declared.settings).iter().map(ToString::to_string));
         problems.extend(routes.misplaced(&declared.manifests));
         problems.extend(routes.message_problems(&declared.manifests).iter().map(ToString::to_string));
+        problems.extend(routes.document_problems(&declared.manifests).iter().map(ToString::to_string));
         problems.extend(windows::too_small(&host.plugins, &routes, |plugin| declared.requests(plugin)));
         let authority = Authority::load(
             &[SourceFile { name: GRANTS_FILE, text: &self.grants }],

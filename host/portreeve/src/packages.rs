@@ -625,9 +625,9 @@ impl Packages {
         }
     }
 
-    /// Check: it knows the settings that its routes give it and gets those that it needs, and it makes and takes
-    /// the messages that they ask it for. What is wrong with the component before is nobody's news; going back to
-    /// one is never refused.
+    /// Check: it knows the settings that its routes give it and gets those that it needs, it makes and takes the
+    /// messages that they ask it for, and makes and reads the documents that they name. What is wrong with the
+    /// component before is nobody's news; going back to one is never refused.
     fn knows_the_configuration(&self, name: &PluginName, package: &Package) -> Result<(), Refusal> {
         let (routes, before) = (&self.pipeline.routes, self.manifests());
         let mut after = before.clone();
@@ -638,9 +638,13 @@ impl Packages {
         let known = routes.message_problems(&before);
         let found = routes.message_problems(&after);
         let of_messages = in_a_row(found.iter().filter(|problem| !problem.was_among(&known)));
+        let known = routes.document_problems(&before);
+        let found = routes.document_problems(&after);
+        let of_documents = in_a_row(found.iter().filter(|problem| !problem.was_among(&known)));
         let all = [
             ("settings than the configuration", of_settings),
             ("messages than the configuration asks for", of_messages),
+            ("documents than the configuration names", of_documents),
         ];
         match all.into_iter().find(|(_, problems)| !problems.is_empty()) {
             None => Ok(()),

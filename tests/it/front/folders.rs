@@ -422,6 +422,7 @@ async fn trouble_that_does_not_pass_ends_with_the_failed_ones() {
         .setup()
         .plugin("hostile-connector", "{ log = true, numbers = [\"control\"], kv = true, http = [\"GET\", \"POST\"] }")
         .replace("portreeve.toml", "connector = \"x12\"", "connector = \"hostile-connector\"")
+        .replace("portreeve.toml", "documents = { \"x12/850\" = \"x12-orders\" }", "documents = {}")
         .replace("portreeve.toml", "settings = { currency = \"USD\" }", "settings = { receive = \"retry\" }");
     let host = watching(setup).await;
     drops.put("po.edi", &order(1));

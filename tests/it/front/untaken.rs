@@ -142,7 +142,7 @@ async fn what_was_refused_is_read_in_a_folder_and_of_a_running_host_by_the_same_
 async fn an_exception_says_by_which_command_the_bytes_that_it_came_in_are_seen_also_where_they_were_taken() {
     // Nobody reads the set: the input was taken, and its document is a person's.
     let reads = "\"x12/850\" = \"x12-orders\"";
-    let host = Setup::demo().replace("portreeve.toml", reads, "\"x12/999\" = \"x12-orders\"").start().await;
+    let host = Setup::demo().replace("portreeve.toml", reads, "\"x12/860\" = \"x12-orders\"").start().await;
     let sent = x12(1, &PurchaseOrder::clean("PO-1"));
     host.send_edi(&sent).await.unwrap();
     host.decide_all().await;

@@ -34,30 +34,34 @@ use crate::poll::Poll;
 /// What plugins say of themselves, of those of which anybody knows.
 pub type Manifests = BTreeMap<PluginName, Manifest>;
 
-/// A kind of message that a plugin does not make or take where it is asked to.
+/// A kind of message or document that a plugin does not make, take or read where it is asked to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MessageProblem {
+pub struct KindProblem {
     /// What asks for it, as people call it.
-    asks: String,
-    kind: String,
-    plugin: PluginName,
-    fault: Fault,
+    pub(super) asks: String,
+    pub(super) kind: String,
+    pub(super) plugin: PluginName,
+    pub(super) fault: Fault,
     /// What people read.
-    sentence: String,
+    pub(super) sentence: String,
 }
 
-/// How a kind of message is wrong.
+/// How a kind is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Fault {
+pub(super) enum Fault {
     /// Its transformer does not make it.
     Unmade,
     /// Its transformer makes it, and not of this event.
     NotMadeOf(String),
     /// Its connector does not take it.
     Untaken,
+    /// No connector of its channel makes it.
+    Unbrought,
+    /// Its transformer does not read it.
+    Unread,
 }
 
-impl MessageProblem {
+impl KindProblem {
     /// Whether the same was wrong already by an earlier look: the same kind, asked for in the same place of
     /// the same plugin, in the same way. How it was said does not matter.
     #[must_use]
@@ -69,7 +73,7 @@ impl MessageProblem {
     }
 }
 
-impl fmt::Display for MessageProblem {
+impl fmt::Display for KindProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.sentence)
     }
@@ -93,7 +97,7 @@ impl Routes {
     /// Kinds of messages that a transformer does not make, or not of what they are asked for, and that a
     /// connector does not take.
     #[must_use]
-    pub fn message_problems(&self, plugins: &Manifests) -> Vec<MessageProblem> {
+    pub fn message_problems(&self, plugins: &Manifests) -> Vec<KindProblem> {
         let targets = self.targets.iter().flat_map(asked_by_target);
         let effects = self.effects.iter().filter_map(|effect| self.asked_by_effect(effect));
         let refunds = self.refunds.iter().filter_map(|refunds| self.asked_by_refunds(refunds));
@@ -115,7 +119,7 @@ impl Routes {
         Some(Ask { asks, target, kind, names_it, event: Some(event), effect: None })
     }
 
-    fn subscribing_problems(&self, plugins: &Manifests) -> Vec<MessageProblem> {
+    fn subscribing_problems(&self, plugins: &Manifests) -> Vec<KindProblem> {
         let problem = |poll: &Poll| {
             let subscription = poll.subscription.as_ref()?;
             let connector = poll.connector(self.channel(&poll.channel)?);
@@ -138,7 +142,7 @@ fn asked_by_target(target: &Target) -> Vec<Ask<'_>> {
 }
 
 /// What a plugin says of itself, where it is known and of the kind that its place needs.
-fn of_kind<'a>(plugins: &'a Manifests, name: &PluginName, kind: PluginKind) -> Option<&'a Manifest> {
+pub(super) fn of_kind<'a>(plugins: &'a Manifests, name: &PluginName, kind: PluginKind) -> Option<&'a Manifest> {
     plugins.get(name).filter(|manifest| manifest.plugin.kind == kind)
 }
 
@@ -153,13 +157,13 @@ fn event_of(effect: &Effect) -> &str {
 }
 
 impl Ask<'_> {
-    fn problem(&self, plugins: &Manifests) -> Option<MessageProblem> {
+    fn problem(&self, plugins: &Manifests) -> Option<KindProblem> {
         let Self { asks, target, kind, .. } = self;
         let name = &target.transformer;
         let transformer = of_kind(plugins, name, PluginKind::Transformer)?;
         let problem = |fault, sentence| {
             let (asks, kind, plugin) = (asks.clone(), (*kind).to_owned(), name.clone());
-            MessageProblem { asks, kind, plugin, fault, sentence }
+            KindProblem { asks, kind, plugin, fault, sentence }
         };
         let Some(made) = transformer.made(kind) else {
             // Without `[messages]` it may have words of its own, but for whatever it renders.
@@ -202,21 +206,23 @@ impl Ask<'_> {
     }
 }
 
-fn not_taken(asks: String, kind: &str, connector: &PluginName, delivers: &[String]) -> MessageProblem {
+fn not_taken(asks: String, kind: &str, connector: &PluginName, delivers: &[String]) -> KindProblem {
     let sentence = format!(
         "{asks} asks for messages of kind `{kind}`, which its connector `{connector}` does not take; expected {}",
         expected(delivers)
     );
     let (kind, plugin) = (kind.to_owned(), connector.clone());
-    MessageProblem { asks, kind, plugin, fault: Fault::Untaken, sentence }
+    KindProblem { asks, kind, plugin, fault: Fault::Untaken, sentence }
 }
 
-fn expected(kinds: impl IntoIterator<Item = impl fmt::Display>) -> String {
+/// What would be right, for the end of a sentence.
+pub(super) fn expected(kinds: impl IntoIterator<Item = impl fmt::Display>) -> String {
     let kinds = quoted(kinds);
     if kinds.is_empty() { "another plugin, since that one has none".to_owned() } else { format!("one of {kinds}") }
 }
 
-fn quoted(names: impl IntoIterator<Item = impl fmt::Display>) -> String {
+/// Names as a sentence lists them.
+pub(super) fn quoted(names: impl IntoIterator<Item = impl fmt::Display>) -> String {
     names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
