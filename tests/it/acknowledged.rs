@@ -11,7 +11,7 @@ use portreeve_record::leaf::DecidedState;
 use portreeve_store::contract::{DeliveryView, InterchangeAnswer};
 
 use crate::at_the_plugin::Plugins;
-use crate::front::commands::refused;
+use crate::front::commands::{refused, run};
 use crate::interchanges::{accepted, agreed, shipped_and_invoiced, to_customers};
 use crate::support::{EDI_TOKEN, Setup, TestHost};
 
@@ -277,6 +277,21 @@ async fn an_agreement_that_names_nobody_who_could_speak_is_refused() {
         let config = changed.configuration(folder.path());
         refused(&["route", "check", "--config", config.to_str().unwrap()], &[sentence]).await;
     }
+}
+
+#[tokio::test]
+async fn a_channel_of_which_nobody_reads_a_document_acknowledges_nothing_and_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = acknowledged(to_customers(Setup::demo(), "http://127.0.0.1:9", &agreed("http://127.0.0.1:9", "")));
+    let bell = "\n[[channel]]\nid = \"bell\"\nconnector = \"x12\"\ndocuments = {}\ntarget = \"erp\"\n\
+                exception_queue = \"integration\"\n";
+    let setup = setup.append("portreeve.toml", bell);
+    let on_bell = setup.clone().replace("portreeve.toml", "acknowledged_on = \"edi\"", "acknowledged_on = \"bell\"");
+    let config = on_bell.configuration(folder.path());
+    let sentence = "target `customers` is acknowledged on channel `bell`, whose `documents` are none, so that nothing that comes there is read; name the channel on which its receivers answer";
+    refused(&["route", "check", "--config", config.to_str().unwrap()], &[sentence]).await;
+    let config = setup.configuration(folder.path());
+    run(&["route", "check", "--config", config.to_str().unwrap()]).await.unwrap();
 }
 
 #[tokio::test]

@@ -810,6 +810,21 @@ impl Routes {
         channels.map(problem).collect()
     }
 
+    /// Targets that are acknowledged on a channel of which nobody reads any document: nothing that comes there says
+    /// anything. Of which documents an acknowledgement can be made transformers alone know.
+    #[must_use]
+    pub fn acknowledged_by_nothing(&self) -> Vec<String> {
+        let problem = |target: &Target| {
+            let on = target.interchange.as_ref()?.acknowledged_on.as_ref()?;
+            self.channel(on).filter(|channel| channel.documents.is_empty())?;
+            Some(format!(
+                "target `{}` is acknowledged on channel `{on}`, whose `documents` are none, so that nothing that comes there is read; name the channel on which its receivers answer, or add what they answer with to `documents`",
+                target.id
+            ))
+        };
+        self.targets.iter().filter_map(problem).collect()
+    }
+
     /// States in which the host decides on a refund, or may be when it says so, and in which the
     /// process lets none be issued: the money would be neither sent nor anybody's to see to.
     #[must_use]

@@ -541,6 +541,9 @@ impl Files {
         // One that is active already goes on, and people hear of each.
         let of_new = process.iter().filter(|_| new_at.is_some());
         problems.extend(of_new.flat_map(|process| routes.advices_out_of(process)));
+        if new_at.is_some() {
+            problems.extend(routes.acknowledged_by_nothing());
+        }
         for errors in errors.into_iter().flatten() {
             problems.extend(errors.errors().iter().map(ToString::to_string));
         }
