@@ -17,9 +17,10 @@ pub(super) enum Command {
     /// Everything that is wrong with a folder's routes and process, and with grants, policies, rules, people and
     /// trust beside them.
     ///
-    /// No plugin has to be built. Of those that are, it is looked at which settings they take, which messages they make
-    /// and take and how many requests a call of theirs may make, and nothing else: `portreeve init` looks at components
-    /// with their signatures and what they were granted, at secrets, certificates, watched folders and reference tables.
+    /// No plugin has to be built. Of those that are, it is looked at of which kind they are, which settings they take,
+    /// which messages and documents they make, take and read, and how many requests a call of theirs may make, and
+    /// nothing else: `portreeve init` looks at components with their signatures and what they were granted, at secrets,
+    /// certificates, watched folders and reference tables.
     Check {
         /// The folder with portreeve.toml, grants.toml, policies.cedar, rules.toml, people.toml, trust.toml and, where
         /// it has a process of its own, process.toml.
