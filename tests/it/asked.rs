@@ -78,6 +78,18 @@ async fn a_kind_of_document_that_no_connector_makes_or_its_transformer_does_not_
 }
 
 #[tokio::test]
+async fn a_partner_or_ourselves_in_parts_that_no_envelope_carries_are_told_so() {
+    let setup = customers()
+        .replace("portreeve.toml", "partner_parts = 2", "partner_parts = 2\npartner = \"ZZZ:C1201\"")
+        .replace("portreeve.toml", "sender = \"ZZ:PORTREEVE\"", "sender = \"ZZ:PORTREEVE-ON-THE-QUAY\"");
+    let sentences = [
+        "`partner` in [target.interchange] of target `customers` is `ZZZ:C1201`, and `x12-send` takes 2 to 3 parts between colons of 2, 1 to 15, 2 to 15 characters",
+        "setting `sender` of target `customers` is `ZZ:PORTREEVE-ON-THE-QUAY`, and `x12-send` takes 2 to 3 parts between colons of 2, 1 to 15, 2 to 15 characters",
+    ];
+    told(setup, &sentences).await;
+}
+
+#[tokio::test]
 async fn a_target_of_numbered_messages_without_a_word_of_whom_they_go_to_is_told_so() {
     let interchange = "\n[target.interchange]\nknows_repeats = true\npartner_parts = 2\n";
     let sentence = "target `customers` has no [target.interchange], by which the host tells `x12-send` whom its messages go to and under which number; add it";

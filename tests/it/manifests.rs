@@ -152,6 +152,16 @@ fn both_readers_agree_on_what_a_setting_may_be() {
         (of_kind("kind = \"text\"\nparts_min = 0"), none),
         (of_kind("kind = \"text\"\nparts_min = 3\nparts_max = 2"), none),
         (of_kind("kind = \"integer\"\nparts_max = 2"), none),
+        (of_kind("kind = \"text\"\nparts_min = 2\npart_chars_min = [2, 1]\npart_chars_max = [2, 15]"), both),
+        (of_kind("kind = \"text\"\nparts_max = 2\npart_chars_max = [2]\ndefault = \"ZZ:%3AACME\""), both),
+        (of_kind("kind = \"text\"\nparts_max = 2\npart_chars_max = [2, 5]\ndefault = \"ZZ:%3AACME\""), both),
+        (of_kind("kind = \"text\"\nparts_max = 2\npart_chars_max = [2, 4]\ndefault = \"ZZ:%3AACME\""), none),
+        (of_kind("kind = \"text\"\nparts_max = 2\npart_chars_min = [3]\ndefault = \"ZZ:ACME\""), none),
+        (of_kind("kind = \"text\"\nparts_min = 2\npart_chars_min = [3]\npart_chars_max = [2]"), none),
+        (of_kind("kind = \"text\"\nparts_min = 2\npart_chars_max = [0]"), none),
+        (of_kind("kind = \"text\"\nparts_min = 2\npart_chars_max = 2"), none),
+        (of_kind("kind = \"text\"\npart_chars_max = [2]"), none),
+        (of_kind("kind = \"integer\"\npart_chars_min = [2]"), none),
         (of_kind("kind = \"text\"\nchars_max = -1"), none),
         (of_kind("kind = \"text\"\nchars_max = 4294967296"), none),
         (of_kind("kind = \"text\"\nchoices = [\"a\"]"), none),
@@ -191,7 +201,8 @@ fn both_readers_agree_on_what_a_setting_may_be() {
     }
     let page = std::fs::read_to_string(crate::support::tree().root().join("wit/README.md")).unwrap();
     let holds = ["about", "kind", "choices", "min", "max", "chars_max", "parts_min", "parts_max"];
-    for key in holds.into_iter().chain(["required", "default", "on", "per_partner"]) {
+    let lengths = ["part_chars_min", "part_chars_max"];
+    for key in holds.into_iter().chain(lengths).chain(["required", "default", "on", "per_partner"]) {
         assert!(page.contains(&format!("`{key}`")), "wit/README.md does not name `{key}` of a setting");
     }
 }

@@ -46,6 +46,12 @@ pub struct DeclaredSetting {
     /// The most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts_max: Option<u32>,
+    /// Characters of each part, the first one's first: the fewest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub part_chars_min: Vec<u32>,
+    /// The most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub part_chars_max: Vec<u32>,
     /// The calls that read it; all, where nothing is said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on: Vec<String>,
@@ -75,6 +81,9 @@ pub(crate) type Slip = (&'static str, String, &'static str);
 
 /// Bytes of a word that is chosen.
 const CHOICE_BYTES_MAX: usize = 64;
+
+/// What stands in a part for one character, which would end the part, or the key that it is in.
+const ESCAPED: [&str; 4] = ["%25", "%2F", "%3A", "%3E"];
 
 impl DeclaredSetting {
     /// Whether this call reads it.
@@ -149,9 +158,24 @@ impl DeclaredSetting {
             (Some(min), None) => Some(format!("{min} parts between colons or more")),
             (None, Some(max)) => Some(format!("at most {max} parts between colons")),
         };
+        let parts = parts.map(|parts| format!("{parts}{}", self.lengths()));
         let chars = self.chars_max.map(|most| format!("at most {most} characters"));
         let bounds: Vec<String> = parts.into_iter().chain(chars).collect();
         (!bounds.is_empty()).then(|| bounds.join(" and "))
+    }
+
+    /// How long its parts may be, behind how many there are; nothing, where nothing is said.
+    fn lengths(&self) -> String {
+        let bounded = self.part_chars_min.len().max(self.part_chars_max.len());
+        let length = |nth: usize| match (self.part_chars_min.get(nth), self.part_chars_max.get(nth)) {
+            (Some(min), Some(max)) if min == max => min.to_string(),
+            (Some(min), Some(max)) => format!("{min} to {max}"),
+            (Some(min), None) => format!("{min} or more"),
+            (None, Some(max)) => format!("at most {max}"),
+            (None, None) => "any".to_owned(),
+        };
+        let lengths: Vec<String> = (0..bounded).map(length).collect();
+        if lengths.is_empty() { String::new() } else { format!(" of {} characters", lengths.join(", ")) }
     }
 
     fn is_as_long(&self, text: &str) -> bool {
@@ -165,7 +189,15 @@ impl DeclaredSetting {
         }
         let count = u32::try_from(text.split(':').count()).unwrap_or(u32::MAX);
         let is_whole = text.split(':').all(|part| !part.is_empty());
-        is_whole && (self.parts_min.unwrap_or(1)..=self.parts_max.unwrap_or(u32::MAX)).contains(&count)
+        is_whole
+            && (self.parts_min.unwrap_or(1)..=self.parts_max.unwrap_or(u32::MAX)).contains(&count)
+            && text.split(':').enumerate().all(|(nth, part)| self.is_part(nth, part))
+    }
+
+    fn is_part(&self, nth: usize, part: &str) -> bool {
+        let chars = part_chars(part);
+        let is_long = self.part_chars_min.get(nth).is_none_or(|least| *least <= chars);
+        is_long && self.part_chars_max.get(nth).is_none_or(|most| chars <= *most)
     }
 
     fn numbers(&self) -> String {
@@ -222,6 +254,7 @@ impl DeclaredSetting {
         {
             slips.push(("parts_min", min.to_string(), "no more than `parts_max`"));
         }
+        slips.extend(self.part_slips());
         if let Some(default) = &self.default {
             if self.required {
                 slips.push(("default", default.clone(), "nothing, since the setting is required"));
@@ -237,6 +270,32 @@ impl DeclaredSetting {
         }
         slips
     }
+
+    /// What is wrong with how long its parts are said to be.
+    fn part_slips(&self) -> Vec<Slip> {
+        let (least, most) = (&self.part_chars_min, &self.part_chars_max);
+        let has_parts = self.parts_min.or(self.parts_max).is_some();
+        let mut slips = Vec::new();
+        for (key, lengths) in [("part_chars_min", least), ("part_chars_max", most)] {
+            if let Some(first) = lengths.first().filter(|_| !has_parts) {
+                slips.push((key, first.to_string(), "nothing, for only a text of so many parts has them"));
+            }
+            if lengths.contains(&0) {
+                slips.push((key, "0".to_owned(), "1 or more for each part"));
+            }
+        }
+        if let Some((min, _)) = least.iter().zip(most).find(|(min, max)| min > max) {
+            slips.push(("part_chars_min", min.to_string(), "no more than `part_chars_max` has for the same part"));
+        }
+        slips
+    }
+}
+
+/// Characters of a part, as they are when it is written without colons beside it.
+fn part_chars(part: &str) -> u32 {
+    let escaped: usize = ESCAPED.iter().map(|escape| part.matches(*escape).count()).sum();
+    let chars = part.chars().count().saturating_sub(escaped.saturating_mul(2));
+    u32::try_from(chars).unwrap_or(u32::MAX)
 }
 
 /// The calls of a plugin that a host makes with settings, and how a sentence says that. The contract
@@ -292,6 +351,14 @@ mod tests {
             &["", "ACME", "ZZ:", ":ACME", "Z:A:B:C"],
             "2 to 3 parts between colons",
         );
+        check(
+            &format!("{party}\npart_chars_min = [2, 1, 2]\npart_chars_max = [2, 15, 15]"),
+            &["ZZ:A", "ZZ:ACME-OF-15-CHAR", "ZZ:ACME:AC", "ZZ:ACME-OF-15-CHA%2F"],
+            &["", "ACME", "Z:ACME", "ZZZ:ACME", "ZZ:ACME-OF-16-CHARS", "ZZ:ACME:A", "ZZ:ACME:"],
+            "2 to 3 parts between colons of 2, 1 to 15, 2 to 15 characters",
+        );
+        let first = "kind = \"text\"\nparts_min = 2\npart_chars_min = [2]";
+        check(first, &["ZZZ:A"], &["Z:A"], "2 parts between colons or more of 2 or more characters");
         check("kind = \"text\"\nparts_max = 1", &["ACME"], &["", "ZZ:ACME"], "at most 1 parts between colons");
         check(
             "kind = \"integer\"",
@@ -332,6 +399,20 @@ mod tests {
             ),
         ] {
             assert_eq!(setting(declared).described(), said);
+        }
+    }
+
+    #[test]
+    fn how_long_parts_are_is_said_of_a_text_that_has_some() {
+        let slips = |rest: &str| setting(&format!("kind = \"text\"\n{rest}")).slips(Some(PluginKind::Connector)).len();
+        assert_eq!(slips("parts_min = 2\npart_chars_min = [1, 1]\npart_chars_max = [2, 1]"), 0);
+        for wrong in [
+            "part_chars_min = [1]",
+            "part_chars_max = [1]",
+            "parts_min = 2\npart_chars_min = [1, 0]",
+            "parts_min = 2\npart_chars_min = [1, 3]\npart_chars_max = [2, 2]",
+        ] {
+            assert_eq!(slips(wrong), 1, "{wrong}");
         }
     }
 

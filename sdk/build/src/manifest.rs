@@ -265,6 +265,12 @@ pub struct Setting {
     pub parts_min: Option<u32>,
     /// The most.
     pub parts_max: Option<u32>,
+    /// Characters of each part, the first one's first: the fewest.
+    #[serde(default)]
+    pub part_chars_min: Vec<u32>,
+    /// The most.
+    #[serde(default)]
+    pub part_chars_max: Vec<u32>,
     /// The calls that read it; all, where nothing is said.
     #[serde(default)]
     pub on: Vec<String>,
@@ -325,6 +331,9 @@ impl Setting {
         {
             return Some(("parts_min", min.to_string(), "no more than `parts_max`"));
         }
+        if let Some(slip) = self.part_slip() {
+            return Some(slip);
+        }
         if let Some(default) = &self.default
             && (self.required || !self.takes(default))
         {
@@ -361,7 +370,31 @@ impl Setting {
         }
         let count = u32::try_from(text.split(':').count()).unwrap_or(u32::MAX);
         let is_whole = text.split(':').all(|part| !part.is_empty());
-        is_whole && (self.parts_min.unwrap_or(1)..=self.parts_max.unwrap_or(u32::MAX)).contains(&count)
+        is_whole
+            && (self.parts_min.unwrap_or(1)..=self.parts_max.unwrap_or(u32::MAX)).contains(&count)
+            && text.split(':').enumerate().all(|(nth, part)| self.is_part(nth, part))
+    }
+
+    fn is_part(&self, nth: usize, part: &str) -> bool {
+        // What stands for a character that would end the part, or the key that it is in, is one.
+        let escaped: usize = ["%25", "%2F", "%3A", "%3E"].iter().map(|escape| part.matches(*escape).count()).sum();
+        let chars = part.chars().count().saturating_sub(escaped.saturating_mul(2));
+        let chars = u32::try_from(chars).unwrap_or(u32::MAX);
+        let is_long = self.part_chars_min.get(nth).is_none_or(|least| *least <= chars);
+        is_long && self.part_chars_max.get(nth).is_none_or(|most| chars <= *most)
+    }
+
+    /// What is wrong with how long its parts are said to be.
+    fn part_slip(&self) -> Option<(&'static str, String, &'static str)> {
+        let (least, most) = (&self.part_chars_min, &self.part_chars_max);
+        let has_parts = self.parts_min.or(self.parts_max).is_some();
+        for (key, lengths) in [("part_chars_min", least), ("part_chars_max", most)] {
+            if let Some(length) = lengths.iter().find(|length| !has_parts || **length == 0) {
+                return Some((key, length.to_string(), "1 or more for each part, of a text of so many parts alone"));
+            }
+        }
+        let (min, _) = least.iter().zip(most).find(|(min, max)| min > max)?;
+        Some(("part_chars_min", min.to_string(), "no more than `part_chars_max` has for the same part"))
     }
 }
 
