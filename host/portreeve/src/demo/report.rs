@@ -320,7 +320,7 @@ pub(super) fn print(report: &Report, output: &mut Output) -> anyhow::Result<()> 
     output.table(&header, &rows, &[16, 8, 23, 34, 9, 76, 24])?;
     output.line("")?;
     output.line(&format!(
-        "{} orders: {} released, {} held, {} routed, {} refused, {} exceptions; {} with a recommendation",
+        "{} orders: {} released, {} held, {} routed, {} refused, {} exception(s); {} with a recommendation",
         report.orders,
         report.released,
         report.held,
@@ -330,19 +330,19 @@ pub(super) fn print(report: &Report, output: &mut Output) -> anyhow::Result<()> 
         report.recommended
     ))?;
     output.line(&format!(
-        "beside them for a person: {} changes and cancellations of these orders, {} documents that nothing could be made of",
+        "beside them for a person: {} change(s) and cancellation(s) of these orders, {} document(s) that nothing could be made of",
         report.order_events, report.unmapped
     ))?;
-    output.line(&format!("{} inputs rejected, {} duplicates: no orders", report.rejected_inputs, report.duplicates))?;
+    output.line(&format!("{} input(s) rejected, {} duplicate(s): no orders", report.rejected_inputs, report.duplicates))?;
     if report.unparsed_inputs > 0 {
-        output.line(&format!("{} inputs kept unread: a connector failed on them", report.unparsed_inputs))?;
+        output.line(&format!("{} input(s) kept unread: a connector failed on them", report.unparsed_inputs))?;
     }
     output.line(&format!(
         "proposals: {} granted, {} narrowed, {} refused",
         report.proposals.granted, report.proposals.narrowed, report.proposals.refused
     ))?;
     output.line(&format!(
-        "deliveries: {} delivered ({} sales orders in the ERP), {} further attempts, {} for a person",
+        "deliveries: {} delivered ({} sales order(s) in the ERP), {} further attempt(s), {} for a person",
         report.deliveries.delivered, report.deliveries.booked, report.deliveries.retried, report.deliveries.dead
     ))?;
     output.line(&format!(
@@ -407,8 +407,8 @@ mod tests {
         let printed = Printed::default();
         print(&report(), &mut Output::to(Box::new(printed.clone()))).unwrap();
         let printed = String::from_utf8(printed.0.lock().unwrap().clone()).unwrap();
-        let sums = "11 orders: 5 released, 3 held, 1 routed, 1 refused, 1 exceptions; 2 with a recommendation\n\
-                    beside them for a person: 2 changes and cancellations of these orders, 1 documents that nothing could be made of\n";
+        let sums = "11 orders: 5 released, 3 held, 1 routed, 1 refused, 1 exception(s); 2 with a recommendation\n\
+                    beside them for a person: 2 change(s) and cancellation(s) of these orders, 1 document(s) that nothing could be made of\n";
         assert!(printed.contains(sums), "{printed}");
     }
 
