@@ -204,7 +204,7 @@ async fn read_queue(door: &Door, visit: &Visit, shelf: Shelf) -> Result<QueuePag
     let exceptions = if queues.is_empty() {
         Vec::new()
     } else {
-        let wanted = ExceptionsWanted { queues, customer: None, after: shelf.after, limit: ROWS };
+        let wanted = ExceptionsWanted { queues, after: shelf.after, limit: ROWS, ..ExceptionsWanted::default() };
         pipeline.store.exceptions_wanted(wanted).await?
     };
     let full = exceptions.len() == usize::try_from(ROWS).unwrap_or(usize::MAX);

@@ -10,13 +10,14 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use portreeve_model::{Digest, ExceptionAction};
+use portreeve_authority::people::People;
+use portreeve_model::{Digest, ExceptionAction, ExceptionKind};
 use portreeve_pipeline::deliver::Made;
 use portreeve_pipeline::exception::{Correction, Decision, ExceptionError, Outcome, Shown, Work};
 use portreeve_pipeline::review::{ReviewError, Reviewed};
 use portreeve_pipeline::{Pipeline, Routes, SignedIn};
-use portreeve_store::StoreError;
 use portreeve_store::contract::{ExceptionView, ExceptionsWanted, HoldView, ProposalView, StepView};
+use portreeve_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -350,6 +351,9 @@ pub struct CommentRequest {
 pub(crate) struct ExceptionPage {
     /// Only those of this queue.
     queue: Option<String>,
+    /// Only those of this kind: `held`, `order`, `change`, `document`, `input`, `delivery`, `plugin`,
+    /// `poll` or `difference`.
+    kind: Option<String>,
     /// Only those with a higher id.
     #[serde(default)]
     after: u64,
@@ -358,7 +362,45 @@ pub(crate) struct ExceptionPage {
     limit: u32,
 }
 
+/// Why exceptions are not listed.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// Nobody works on such a queue, and nothing waits in it.
+    #[error("found `{}` as the queue, expected one of {}", clip(found), known.join(", "))]
+    NoQueue {
+        /// What was named.
+        found: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 // --- reading -------------------------------------------------------------------------------------
+
+/// Check: each is a queue that there is, or one of an earlier configuration in which something waits
+/// still. Of any other the list is empty, and reads as if there were nothing to do.
+///
+/// # Errors
+/// See [`ListError`].
+pub async fn are_queues(store: &dyn Store, people: &People, queues: &[String]) -> Result<(), ListError> {
+    for queue in queues {
+        let wanted = ExceptionsWanted { queues: vec![queue.clone()], limit: 1, ..ExceptionsWanted::default() };
+        if !people.has_queue(queue) && store.exceptions_wanted(wanted).await?.is_empty() {
+            let known = people.queues().map(str::to_owned).collect();
+            return Err(ListError::NoQueue { found: queue.clone(), known });
+        }
+    }
+    Ok(())
+}
+
+/// The kind of this word; what is wrong with it, in a sentence.
+fn kind_of(word: &str) -> Result<ExceptionKind, String> {
+    let all = || ExceptionKind::ALL.map(ExceptionKind::as_str).join(", ");
+    ExceptionKind::parse(word).ok_or_else(|| format!("found `{}` as the kind, expected one of {}", clip(word), all()))
+}
 
 /// As much of a sentence as a list shows.
 #[must_use]
@@ -652,15 +694,24 @@ pub(crate) async fn list(
     State(door): State<Arc<Door>>,
     page: Result<Query<ExceptionPage>, QueryRejection>,
 ) -> Result<Json<Exceptions>, Problem> {
-    let Query(page) = page?;
-    let limit = rows(page.limit)?;
-    let wanted =
-        ExceptionsWanted { queues: page.queue.into_iter().collect(), after: page.after, limit, customer: None };
+    let Query(ExceptionPage { queue, kind, after, limit }) = page?;
+    let limit = rows(limit)?;
+    let kind = kind.as_deref().map(kind_of).transpose().map_err(Problem::bad_request)?;
+    let queues: Vec<String> = queue.into_iter().collect();
     let pipeline = &door.front.pipeline;
+    are_queues(pipeline.store.as_ref(), &pipeline.people, &queues).await.map_err(not_listed)?;
+    let wanted = ExceptionsWanted { queues, kind, after, limit, customer: None };
     let exceptions = pipeline.store.exceptions_wanted(wanted).await?;
     let next = next_page(&exceptions, limit, |exception| exception.id);
     let exceptions = exceptions.into_iter().map(|exception| Exception::of(exception, &pipeline.routes));
     Ok(Json(Exceptions { exceptions: exceptions.collect(), next }))
+}
+
+fn not_listed(error: ListError) -> Problem {
+    match error {
+        ListError::NoQueue { .. } => Problem::bad_request(error.to_string()),
+        ListError::Store(error) => error.into(),
+    }
 }
 
 /// Shows one, with its evidence and what may be decided about it.

@@ -14,13 +14,15 @@ use portreeve::config::Proposed;
 use portreeve::host::{self, Locations};
 use portreeve::output::{self, Output};
 use portreeve::standins::{Erp, Mischief};
+use portreeve_api::exception::are_queues;
 use portreeve_api::outcome::Outcome;
-use portreeve_model::Digest;
+use portreeve_authority::people::People;
+use portreeve_model::{Digest, ExceptionKind};
 use portreeve_pipeline::Clock;
 use portreeve_store::Store;
 use serde_json::Value;
 
-use super::door::ask;
+use super::door::{ask, bearer, problem};
 use crate::support::{MORNING, OPERATOR_TOKEN, PurchaseOrder, Setup, TestHost, tree, x12, x12_of};
 
 /// What a command writes, for a test to read.
@@ -572,6 +574,47 @@ async fn dead_letters_of_a_running_host_are_resolved_with_the_same_lines() {
     std::fs::write(&token, "another").unwrap();
     refused(&[&list[..], &server].concat(), &["the server answered 401", "no session and no key"]).await;
     door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exceptions_are_listed_by_queue_and_kind_and_one_that_is_none_is_refused_with_those_that_there_are() {
+    let host = Setup::demo().scorers(&[]).start().await;
+    let dear = PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 1, "BX", "20.00")]);
+    host.decide_orders(&[dear]).await;
+    let open = host.exceptions().await.remove(0);
+    assert_eq!((open.queue.as_str(), open.kind), ("pricing", ExceptionKind::Held));
+    let (door, token) = (host.front_door().await, host.ops_key_file().await);
+    let server = format!("http://{}", door.address());
+    let (server, data) = (["--server", &server, "--token-file", text(&token)], ["--data-dir", text(host.folder())]);
+    for place in [&server[..], &data[..]] {
+        for (which, expected) in [
+            (&["--queue", "pricing"][..], 1),
+            (&["--queue", "credit"], 0),
+            (&["--queue", "credit", "--queue", "pricing", "--kind", "held"], 1),
+            (&["--kind", "held"], 1),
+            (&["--kind", "input"], 0),
+        ] {
+            let listed = json(&[&["exception", "list"][..], which, place].concat()).await;
+            assert_eq!(listed.len(), expected, "{which:?}");
+        }
+        let nonsense = ["exception", "list", "--queue", "pricing", "--queue", "nonsense"];
+        let those = ["found `nonsense` as the queue, expected one of credit, customer-service, ", "pricing"];
+        refused(&[&nonsense[..], place].concat(), &those).await;
+        let nonsense = ["exception", "list", "--kind", "nonsense"];
+        refused(&[&nonsense[..], place].concat(), &["invalid value 'nonsense'", "held, order"]).await;
+    }
+    assert_eq!(ask(&door, "/v1/exceptions?queue=pricing&kind=held").await["exceptions"][0]["id"], open.id);
+    let operator = bearer(OPERATOR_TOKEN);
+    for which in ["queue=nonsense", "kind=nonsense", "kind="] {
+        let answer = door.get(&format!("/v1/exceptions?{which}"), &[("authorization", operator.as_str())]).await;
+        problem(&answer, 400, "bad-request");
+    }
+    door.close().await;
+
+    // What waits in a queue that a later configuration has no more is still found.
+    let none = People::nobody();
+    are_queues(host.store.as_ref(), &none, &["pricing".to_owned()]).await.unwrap();
+    assert!(are_queues(host.store.as_ref(), &none, &["credit".to_owned()]).await.is_err());
 }
 
 #[tokio::test]

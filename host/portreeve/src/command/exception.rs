@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hyper::Method;
 use portreeve_api::exception::together::{Member, TogetherRequest, TogetherStory};
 use portreeve_api::exception::{
     AssignRequest, CommentRequest, CorrectionFacts, DecisionOutcome, DecisionRequest, Exception, ExceptionStory,
-    Exceptions, MessageFacts, ProposalRequest, Released, RouteOwner, cut,
+    Exceptions, MessageFacts, ProposalRequest, Released, RouteOwner, are_queues, cut,
 };
+use portreeve_authority::people::People;
 use portreeve_model::{Digest, ExceptionAction, ExceptionKind};
 use portreeve_pipeline::exception::{Work, edited};
 use portreeve_pipeline::{Pipeline, Routes, SignedIn};
@@ -25,7 +27,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::acting::{self, Acting};
-use super::looking::{Place, asked};
+use super::looking::{Place, asked, encoded};
 use super::plugin::{Of, understood};
 use super::{BadUsage, Data};
 use crate::client::Server;
@@ -48,9 +50,8 @@ const PAYLOAD_BYTES_MAX: usize = portreeve_api::INPUT_BYTES_MAX;
 pub(super) enum Command {
     /// What waits, oldest first.
     List {
-        /// Only what is in this queue; once for each.
-        #[arg(long = "queue", value_name = "QUEUE")]
-        queues: Vec<String>,
+        #[command(flatten)]
+        which: Which,
         #[command(flatten)]
         of: Of,
     },
@@ -127,6 +128,17 @@ pub(super) enum Command {
     },
 }
 
+/// Which ones.
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// Only what is in this queue; once for each.
+    #[arg(long = "queue", value_name = "QUEUE")]
+    queues: Vec<String>,
+    /// Only what is of this kind.
+    #[arg(long, value_parser = kinds())]
+    kind: Option<ExceptionKind>,
+}
+
 /// Which one, where, and who.
 #[derive(Debug, clap::Args)]
 pub(super) struct One {
@@ -173,9 +185,15 @@ fn action(text: &str) -> Result<ExceptionAction, String> {
         .ok_or_else(|| format!("expected one of {}", ExceptionAction::ALL.map(ExceptionAction::as_str).join(", ")))
 }
 
+/// By their words, which help lists.
+fn kinds() -> impl TypedValueParser<Value = ExceptionKind> {
+    PossibleValuesParser::new(ExceptionKind::ALL.map(ExceptionKind::as_str))
+        .try_map(|word| ExceptionKind::parse(&word).ok_or("there is no such kind"))
+}
+
 pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
     match command {
-        Command::List { queues, of } => list(&queues, &of, json, output).await,
+        Command::List { which, of } => list(&which, &of, json, output).await,
         Command::Show { exception, of } => {
             let story = Place::to_read(&of).await?.story(exception).await?;
             if json { output.json(&story) } else { show(&story, output) }
@@ -206,24 +224,15 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
     }
 }
 
-async fn list(queues: &[String], of: &Of, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let place = of.place(with_routes(&of.data)).await?;
+async fn list(which: &Which, of: &Of, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let place = of.place(Waiting::open(&of.data)).await?;
+    which.are_queues(&place).await?;
     let mut after = 0;
     loop {
-        let page = match &place {
-            Place::Host(server) => {
-                let path = format!("/v1/exceptions?after={after}&limit={PAGE}");
-                asked::<Exceptions>(server, &path).await?.exceptions
-            }
-            Place::Folder((store, routes)) => {
-                let wanted = ExceptionsWanted { queues: queues.to_vec(), customer: None, after, limit: PAGE };
-                let found = store.exceptions_wanted(wanted).await?;
-                found.into_iter().map(|exception| Exception::of(exception, routes)).collect()
-            }
-        };
+        let page = which.page(&place, after).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = last.id;
-        for exception in page.iter().filter(|one| queues.is_empty() || queues.contains(&one.queue)) {
+        for exception in page.iter().filter(|one| which.queues.is_empty() || which.queues.contains(&one.queue)) {
             if json {
                 output.json(exception)?;
             } else {
@@ -233,11 +242,54 @@ async fn list(queues: &[String], of: &Of, json: bool, output: &mut Output) -> an
     }
 }
 
-/// A stopped host's store, and the routes that say who owns what.
-async fn with_routes(data: &Data) -> anyhow::Result<(Arc<dyn Store>, Routes)> {
-    let (_, store) = data.open()?;
-    let routes = Files::from_bytes(&host::active(&store).await?.bytes)?.check()?.routes;
-    Ok((store, routes))
+impl Which {
+    /// Check: each is a queue that there is. A running host says so of each by itself.
+    async fn are_queues(&self, place: &Place<Waiting>) -> anyhow::Result<()> {
+        match place {
+            Place::Folder(Waiting { store, people, .. }) => Ok(are_queues(store.as_ref(), people, &self.queues).await?),
+            Place::Host(server) => {
+                for queue in &self.queues {
+                    let path = format!("/v1/exceptions?queue={}&limit=1", encoded(queue));
+                    asked::<Exceptions>(server, &path).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Those after a number; of a running host in whatever queue they are, since it is asked for one at most.
+    async fn page(&self, place: &Place<Waiting>, after: u64) -> anyhow::Result<Vec<Exception>> {
+        match place {
+            Place::Host(server) => {
+                let kind = self.kind.map_or_else(String::new, |kind| format!("&kind={}", kind.as_str()));
+                let path = format!("/v1/exceptions?after={after}&limit={PAGE}{kind}");
+                Ok(asked::<Exceptions>(server, &path).await?.exceptions)
+            }
+            Place::Folder(Waiting { store, routes, .. }) => {
+                let (queues, kind) = (self.queues.clone(), self.kind);
+                let wanted = ExceptionsWanted { queues, kind, customer: None, after, limit: PAGE };
+                let found = store.exceptions_wanted(wanted).await?;
+                Ok(found.into_iter().map(|exception| Exception::of(exception, routes)).collect())
+            }
+        }
+    }
+}
+
+/// A stopped host's store, as what waits in it is listed.
+struct Waiting {
+    store: Arc<dyn Store>,
+    /// Who owns what.
+    routes: Routes,
+    /// Whose queues there are.
+    people: People,
+}
+
+impl Waiting {
+    async fn open(data: &Data) -> anyhow::Result<Self> {
+        let (_, store) = data.open()?;
+        let configuration = Files::from_bytes(&host::active(&store).await?.bytes)?.check()?;
+        Ok(Self { store, routes: configuration.routes, people: configuration.people })
+    }
 }
 
 fn line(exception: &Exception) -> String {

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use hyper::Method;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use portreeve_api::untaken::{self, UntakenInput, UntakenInputs};
 use portreeve_store::Store;
 use portreeve_store::contract::UntakenWanted;
 
 use super::BadUsage;
 use super::acting::Acting;
-use super::looking::{Place, asked};
+use super::looking::{Place, asked, encoded};
 use super::plugin::Of;
 use crate::files;
 use crate::output::Output;
@@ -154,10 +153,6 @@ async fn content(named: &str, of: &Of, acting: &Acting) -> anyhow::Result<Vec<u8
     };
     let shown = shown.await;
     place.finish(shown).await
-}
-
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 fn line(input: &UntakenInput) -> String {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use portreeve_store::Store;
 use serde::de::DeserializeOwned;
 
@@ -65,6 +66,11 @@ impl Data {
         let (locations, store) = self.open()?;
         Ok(Box::new(Host::open(store, &locations, Arc::new(SystemClock), None).await?))
     }
+}
+
+/// A part of an address, whatever somebody typed.
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 /// What a running host says at a path that changes nothing.

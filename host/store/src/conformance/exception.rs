@@ -1002,7 +1002,8 @@ pub(crate) async fn exceptions_are_listed_by_queue_and_customer_page_by_page(mak
     take(&store, last, "ada", resolved(ExceptionAction::Reject, rejection()), 111).await.unwrap();
     let wanted = async |queues: &[&str], customer: Option<Digest>, after: u64, limit: u32| -> Vec<u64> {
         let queues = queues.iter().map(|queue| (*queue).to_owned()).collect();
-        let found = store.exceptions_wanted(ExceptionsWanted { queues, customer, after, limit }).await.unwrap();
+        let wanted = ExceptionsWanted { queues, customer, after, limit, ..ExceptionsWanted::default() };
+        let found = store.exceptions_wanted(wanted).await.unwrap();
         found.into_iter().map(|exception| exception.id).collect()
     };
     let number = async |key: &str| waiting(&store, key).await;
@@ -1030,6 +1031,27 @@ pub(crate) async fn exceptions_are_listed_by_queue_and_customer_page_by_page(mak
     assert_eq!(paged, wanted(&[], None, 0, ALL).await);
     let all: Vec<_> = store.exceptions(ALL).await.unwrap().into_iter().map(|exception| exception.id).collect();
     assert_eq!(paged, all);
+}
+
+pub(crate) async fn exceptions_are_listed_by_kind_alone_and_in_a_queue(maker: impl Maker) {
+    let store = maker.open().await;
+    for nth in 0..3_u64 {
+        keep(&store, input(10 * nth + 1, &[&format!("PO-{nth}")])).await;
+        commit(&store, held(next(&store).await, &["credit-limit"], leaf(10 * nth + 2))).await.unwrap();
+    }
+    ask_to_cancel(&store, 101, "PO-0").await;
+    let all = store.exceptions(ALL).await.unwrap();
+    let of = |kind: ExceptionKind| all.iter().filter(move |exception| exception.kind == kind);
+    assert!(of(ExceptionKind::Held).count() == 3 && of(ExceptionKind::Order).count() == 1, "{all:?}");
+    for kind in ExceptionKind::ALL {
+        let wanted = ExceptionsWanted { kind: Some(kind), limit: ALL, ..ExceptionsWanted::default() };
+        let found = store.exceptions_wanted(wanted.clone()).await.unwrap();
+        assert_eq!(found, of(kind).cloned().collect::<Vec<_>>(), "{kind:?}");
+        let Some(first) = found.first() else { continue };
+        let queues = vec![first.queue.clone()];
+        let in_queue = store.exceptions_wanted(ExceptionsWanted { queues, limit: 1, ..wanted }).await.unwrap();
+        assert_eq!(in_queue.first(), Some(first));
+    }
 }
 
 pub(crate) async fn it_is_known_whose_an_input_is_and_who_mended_it(maker: impl Maker) {

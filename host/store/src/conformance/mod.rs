@@ -217,6 +217,7 @@ macro_rules! suite {
                 what_still_keeps_an_order_back_keeps_its_exception,
                 an_order_that_failed_is_released_by_a_person_alone,
                 exceptions_are_listed_by_queue_and_customer_page_by_page,
+                exceptions_are_listed_by_kind_alone_and_in_a_queue,
                 it_is_known_whose_an_input_is_and_who_mended_it,
                 it_is_known_by_which_route_it_came,
                 what_people_said_goes_with_the_content_of_its_input,

@@ -394,6 +394,8 @@ pub struct ExceptionsWanted {
     /// Only those of orders of this customer that are kept back, by the digest under which its
     /// orders are known.
     pub customer: Option<Digest>,
+    /// Only those of this kind.
+    pub kind: Option<ExceptionKind>,
     /// Only those with a higher number.
     pub after: u64,
     /// At most so many.

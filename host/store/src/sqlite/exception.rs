@@ -117,10 +117,12 @@ fn page(connection: &Connection, wanted: &ExceptionsWanted, queue: Option<&str>)
     let customer = wanted.customer.map(|customer| customer.as_bytes().to_vec());
     let sql = page_sql(customer.is_some(), queue.is_some());
     let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
-    views(statement.query(params![signed(wanted.after)?, wanted.limit, customer, queue]).map_err(failed)?)
+    let kind = wanted.kind.map(ExceptionKind::as_str);
+    views(statement.query(params![signed(wanted.after)?, wanted.limit, customer, queue, kind]).map_err(failed)?)
 }
 
-/// A page of exceptions; what is not asked for is null.
+/// A page of exceptions; what is not asked for is null. A kind has no index: whoever asks for one goes
+/// through what waits, and that much people have to do.
 pub(super) fn page_sql(of_customer: bool, of_queue: bool) -> String {
     let (index, which) = match (of_customer, of_queue) {
         (true, true) => ("exception_customer", "customer = ?3 AND queue = ?4"),
@@ -130,7 +132,7 @@ pub(super) fn page_sql(of_customer: bool, of_queue: bool) -> String {
     };
     format!(
         "SELECT {COLUMNS} FROM exception INDEXED BY {index}
-         WHERE closed_at IS NULL AND id > ?1 AND {which} ORDER BY id LIMIT ?2"
+         WHERE closed_at IS NULL AND id > ?1 AND {which} AND (?5 IS NULL OR kind = ?5) ORDER BY id LIMIT ?2"
     )
 }
 
