@@ -11,7 +11,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use portreeve_authority::people::People;
-use portreeve_model::{Digest, ExceptionAction, ExceptionKind};
+use portreeve_model::{ChannelId, Digest, ExceptionAction, ExceptionKind, SenderId};
 use portreeve_pipeline::deliver::Made;
 use portreeve_pipeline::exception::{Correction, Decision, ExceptionError, Outcome, Shown, Work};
 use portreeve_pipeline::review::{ReviewError, Reviewed};
@@ -110,6 +110,12 @@ pub struct ExceptionStory {
     pub plugin: Option<PluginFacts>,
     /// The id of the input that it came in, by which `/v1/inputs/{input}/content` has its bytes.
     pub input: Option<String>,
+    /// The channel that this input came by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// The authenticated sender of this input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<String>,
     /// Accounts that made the input what it is.
     pub makers: Vec<String>,
     /// Owners of the grants under which models asked for its holds.
@@ -465,19 +471,25 @@ impl ExceptionStory {
             Some(_) => pipeline.corrected_before(shown.trail.exception.id).await?,
             None => Vec::new(),
         };
+        let came = match shown.trail.about.input {
+            Some((input, _)) => pipeline.store.input_sender(input).await?,
+            None => None,
+        };
         let actions = pipeline.actions_of(&shown).await?;
         let exception = Exception::of(shown.trail.exception.clone(), &pipeline.routes);
-        Ok(Self::of(exception, shown, &actions, steps, corrected, proposal))
+        Ok(Self::of(exception, shown, &actions, came, steps, corrected, proposal))
     }
 
     fn of(
         exception: Exception,
         shown: Shown,
         actions: &[ExceptionAction],
+        came: Option<(ChannelId, SenderId)>,
         steps: Vec<Step>,
         corrected: Vec<Correction>,
         proposal: Option<Proposal>,
     ) -> Self {
+        let (channel, sender) = came.unzip();
         Self {
             standing: shown.standing(),
             shown: shown.digest.to_string(),
@@ -498,6 +510,8 @@ impl ExceptionStory {
                 until: pause.until.to_string(),
             }),
             input: shown.trail.about.input.map(|(input, _)| input.0.to_string()),
+            channel: channel.map(|channel| channel.to_string()),
+            sender: sender.map(|sender| sender.to_string()),
             makers: shown.trail.about.makers,
             owners: shown.owners,
             steps,

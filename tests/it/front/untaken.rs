@@ -1,12 +1,16 @@
 //! Inputs of which nothing was taken: that people see what came and why, over HTTP and in a folder,
 //! and that its bytes, and those of any other input, are shown to those alone whose work it is.
 
+use std::path::Path;
+
 use hyper::Method;
+use portreeve_model::ExceptionKind;
 use portreeve_pipeline::AcceptError;
 use serde_json::Value;
 
 use super::commands::{json, refused, run, stopped, text};
 use super::door::{ask, bearer, problem};
+use crate::later::with_purpose;
 use crate::support::{FrontDoor, MORNING, OPERATOR_TOKEN, PurchaseOrder, Setup, TestHost, shop_signature, x12};
 
 /// A host that took one order, refused an interchange twice that has its number, rejected what is
@@ -151,12 +155,10 @@ async fn an_exception_says_by_which_command_the_bytes_that_it_came_in_are_seen_a
     let server = format!("http://{}", door.address());
     let server = ["--server", &server, "--token-file", text(&token)];
     let told = run(&[&["exception", "show", &exception][..], &server].concat()).await.unwrap();
-    let before = "the bytes that it came in, for whoever works on the channel's queue: input content ";
-    let command = told.lines().find_map(|line| line.strip_prefix(before));
-    let input = command.and_then(|rest| rest.strip_suffix(" --out FILE")).unwrap();
-    let out = host.folder().join("came.edi");
-    run(&[&["input", "content", input, "--out", text(&out)][..], &server].concat()).await.unwrap();
-    assert_eq!(std::fs::read(&out).unwrap(), sent);
+    assert!(told.contains("it came by edi from edi-gateway\n"), "{told}");
+    let (out, command) = (host.folder().join("came.edi"), named_for_the_bytes(&told));
+    assert_eq!(came(&command, &out).await, sent);
+    let input = command.split(' ').nth(2).unwrap();
 
     // To nobody else, and nothing beside the bytes.
     let looks = door.key_of("vera", &["viewer"]).await;
@@ -165,6 +167,51 @@ async fn an_exception_says_by_which_command_the_bytes_that_it_came_in_are_seen_a
     problem(&door.get(&format!("/v1/inputs/{input}"), &looks).await, 404, "not-found");
     let wrong = ["input", "content", "9", "--out", text(&out)];
     refused(&[&wrong[..], &server].concat(), &["there is no input `9`; expected its id"]).await;
+    door.close().await;
+}
+
+/// The command that an exception names for the bytes that it came in, as it is typed behind `portreeve`.
+fn named_for_the_bytes(told: &str) -> String {
+    let before = "the bytes that it came in, for whoever works on the channel's queue: portreeve ";
+    let command = told.lines().find_map(|line| line.strip_prefix(before));
+    command.unwrap_or_else(|| panic!("no command in {told}")).to_owned()
+}
+
+/// What is written by that command, with a file of one's own.
+async fn came(command: &str, out: &Path) -> Vec<u8> {
+    let typed = command.replacen("--out FILE", &format!("--out {}", text(out)), 1);
+    run(&typed.split(' ').collect::<Vec<_>>()).await.unwrap();
+    std::fs::read(out).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exception_about_an_order_names_the_bytes_of_the_document_that_brought_it_or_asked_for_something_else() {
+    let host = Setup::demo().scorers(&[]).start().await;
+    let dear = x12(1, &PurchaseOrder::clean("PO-1").with_lines(&[("FST-1007", 1, "BX", "20.00")]));
+    let good = x12(2, &PurchaseOrder::clean("PO-2"));
+    let fewer = PurchaseOrder::clean("PO-2").with_lines(&[("FST-1007", 3, "BX", "18.40")]);
+    let change = with_purpose(3, &fewer, "05");
+    for sent in [&dear, &good, &change] {
+        host.send_edi(sent).await.unwrap();
+        host.decide_all().await;
+    }
+    let open = host.exceptions().await;
+    let (door, token) = (host.front_door().await, host.ops_key_file().await);
+    let server = format!("http://{}", door.address());
+    let (server, data) = (["--server", &server, "--token-file", text(&token)], text(host.folder()));
+    for (kind, sent) in [(ExceptionKind::Held, &dear), (ExceptionKind::Change, &change)] {
+        let number = open.iter().find(|open| open.kind == kind).unwrap().id.to_string();
+        let show = ["exception", "show", &number];
+        let told = run(&[&show[..], &server].concat()).await.unwrap();
+        let command = named_for_the_bytes(&told);
+        assert_eq!(&came(&command, &host.folder().join(format!("{number}.edi"))).await, sent, "{kind:?}");
+        let (command, _) = command.split_once(" --server").unwrap();
+        let told = run(&[&show[..], &["--data-dir", data]].concat()).await.unwrap();
+        let in_folder = format!("{command} --data-dir {data} --as NAME --key-file FILE");
+        assert_eq!(named_for_the_bytes(&told), in_folder);
+        let story = ask(&door, &format!("/v1/exceptions/{number}")).await;
+        assert_eq!((&story["channel"], &story["sender"]), (&"edi".into(), &"edi-gateway".into()));
+    }
     door.close().await;
 }
 

@@ -132,6 +132,9 @@ fn facts(story: &ExceptionStory) -> Markup {
                 div { dt { "Value" } dd { (order.value) } }
                 div { dt { "State" } dd { (order.state) } }
             }
+            @if let Some((channel, sender)) = story.channel.as_ref().zip(story.sender.as_ref()) {
+                div { dt { "Came" } dd { "by " (channel) " from " (sender) } }
+            }
             @if let Some(delivery) = &story.delivery {
                 div { dt { "Delivery" } dd {
                     "to " (delivery.target) ", " (delivery.state) " after " (delivery.attempts) " attempts"

@@ -196,7 +196,7 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
         Command::List { which, of } => list(&which, &of, json, output).await,
         Command::Show { exception, of } => {
             let story = Place::to_read(&of).await?.story(exception).await?;
-            if json { output.json(&story) } else { show(&story, output) }
+            if json { output.json(&story) } else { show(&story, &of, output) }
         }
         Command::Message { one, out } => {
             let place = Place::to_act(&one).await?;
@@ -307,7 +307,7 @@ fn why(code: &str, detail: &str) -> String {
     format!("{code}: {}", rest.unwrap_or(detail).trim_start())
 }
 
-fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
+fn show(story: &ExceptionStory, of: &Of, output: &mut Output) -> anyhow::Result<()> {
     let exception = &story.exception;
     output.line(&format!(
         "exception {} ({}), queue {}: {}",
@@ -362,7 +362,10 @@ fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
             .line(&format!("plugin {} {}: not called {of} until {}", plugin.plugin, plugin.component, plugin.until))?;
         output.line(&format!("  failed with {}, {} pause(s) in a row", plugin.failure, plugin.pauses))?;
     }
-    if let Some(line) = bytes_of(&exception.kind, story.input.as_deref()) {
+    if let (Some(channel), Some(sender)) = (&story.channel, &story.sender) {
+        output.line(&format!("it came by {channel} from {sender}"))?;
+    }
+    if let Some(line) = bytes_of(&exception.kind, story.input.as_deref(), of) {
         output.line(&line)?;
     }
     if !story.owners.is_empty() {
@@ -408,13 +411,15 @@ fn show(story: &ExceptionStory, output: &mut Output) -> anyhow::Result<()> {
     output.line(&format!("shown {}; decide: {actions}", short(&story.shown)))
 }
 
-/// By which command the bytes are seen that it came in, and by whom. Of anything else, what was said in them
-/// is shown anyway.
-fn bytes_of(kind: &str, input: Option<&str>) -> Option<String> {
-    let is_about_bytes = [ExceptionKind::Input, ExceptionKind::Document].iter().any(|about| about.as_str() == kind);
-    let input = input.filter(|_| is_about_bytes)?;
+/// By which command the bytes are seen that it came in, and by whom: of an order those of the document that
+/// brought it, or that asked for something else. What goes out is seen by `exception message`.
+fn bytes_of(kind: &str, input: Option<&str>, of: &Of) -> Option<String> {
+    use ExceptionKind::{Change, Document, Held, Input, Order};
+    let comes_in = [Input, Document, Held, Order, Change].iter().any(|about| about.as_str() == kind);
+    let (input, place) = (input.filter(|_| comes_in)?, of.typed());
     Some(format!(
-        "the bytes that it came in, for whoever works on the channel's queue: input content {input} --out FILE"
+        "the bytes that it came in, for whoever works on the channel's queue: \
+         portreeve input content {input} --out FILE {place}"
     ))
 }
 
@@ -500,7 +505,7 @@ pub(super) fn short(digest: &str) -> &str {
 
 async fn work(one: &One, step: &Step, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let story = Place::to_act(one).await?.work(one.exception, step).await?;
-    if json { output.json(&story) } else { show(&story, output) }
+    if json { output.json(&story) } else { show(&story, &one.of, output) }
 }
 
 async fn decide_one(decide: &Decide, json: bool, output: &mut Output) -> anyhow::Result<()> {
@@ -561,7 +566,7 @@ async fn refuse(one: &One, proposal: &str, json: bool, output: &mut Output) -> a
     let place = Place::to_act(one).await?;
     let proposal = place.open_proposal(one.exception, proposal).await?;
     let story = place.refuse(one.exception, proposal).await?;
-    if json { output.json(&story) } else { show(&story, output) }
+    if json { output.json(&story) } else { show(&story, &one.of, output) }
 }
 
 fn told(outcome: &DecisionOutcome, json: bool, output: &mut Output) -> anyhow::Result<()> {
@@ -803,14 +808,19 @@ async fn post<T: DeserializeOwned>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::Running;
 
     #[test]
-    fn the_bytes_are_named_of_what_is_wrong_with_an_input_or_a_document_and_of_nothing_else() {
+    fn the_bytes_are_named_of_what_came_in_and_of_nothing_that_goes_out_or_stands_still() {
+        use ExceptionKind::{Change, Document, Held, Input, Order};
+        let data = Data { data_dir: PathBuf::from("data") };
+        let of = Of { data, running: Running { server: None, token_file: None } };
         for kind in ExceptionKind::ALL {
-            let is_named = matches!(kind, ExceptionKind::Input | ExceptionKind::Document);
-            let said = bytes_of(kind.as_str(), Some("sha256:00"));
-            assert_eq!(said.is_some_and(|said| said.contains("input content sha256:00 --out")), is_named, "{kind:?}");
-            assert_eq!(bytes_of(kind.as_str(), None), None);
+            let is_named = matches!(kind, Input | Document | Held | Order | Change);
+            let said = bytes_of(kind.as_str(), Some("sha256:00"), &of);
+            let named = "portreeve input content sha256:00 --out FILE --data-dir data --as NAME --key-file FILE";
+            assert_eq!(said.is_some_and(|said| said.ends_with(named)), is_named, "{kind:?}");
+            assert_eq!(bytes_of(kind.as_str(), None, &of), None);
         }
     }
 }

@@ -86,7 +86,7 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
         }
         Command::Show { input, of } => {
             let found = one(&of.store().await?, &input).await?;
-            if json { output.json(&found) } else { show(&found, output) }
+            if json { output.json(&found) } else { show(&found, &of, output) }
         }
         Command::Content { input, out, of, acting } => {
             let bytes = content(&input, &of, &acting).await?;
@@ -160,7 +160,7 @@ fn line(input: &UntakenInput) -> String {
     format!("{number:>4}  {received_at}  {outcome:<8}  {channel} from {sender}  {why}")
 }
 
-fn show(input: &UntakenInput, output: &mut Output) -> anyhow::Result<()> {
+fn show(input: &UntakenInput, of: &Of, output: &mut Output) -> anyhow::Result<()> {
     output.line(&line(input))?;
     output.line(&format!("      id {}", input.id))?;
     for problem in &input.problems {
@@ -177,6 +177,9 @@ fn show(input: &UntakenInput, output: &mut Output) -> anyhow::Result<()> {
     let (number, content) = (input.number, &input.content);
     match &input.removed_at {
         Some(at) => output.line(&format!("      its bytes ({content}) were removed at {at}")),
-        None => output.line(&format!("      its bytes ({content}): input content {number} --out FILE")),
+        None => {
+            let place = of.typed();
+            output.line(&format!("      its bytes ({content}): portreeve input content {number} --out FILE {place}"))
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! which is asked, or in a data folder, which the command opens as it needs it. What is only looked
 //! at is read there by the code that answers at the host's path.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -45,6 +46,15 @@ impl Of {
         }
     }
 
+    /// What is typed behind a command that is told to somebody, so that it goes to the same place as
+    /// this one. In a folder whoever acts has to say who, by names of his own.
+    pub(super) fn typed(&self) -> String {
+        match (&self.running.server, &self.running.token_file) {
+            (Some(server), Some(file)) => format!("--server {} --token-file {}", word(server), path(file)),
+            _ => format!("--data-dir {} --as NAME --key-file FILE", path(&self.data.data_dir)),
+        }
+    }
+
     /// The same of a folder of which the store is enough, to read it.
     pub(super) async fn store(&self) -> anyhow::Result<Place<Arc<dyn Store>>> {
         self.place(async { self.data.open().map(|(_, store)| store) }).await
@@ -68,6 +78,16 @@ impl Data {
     }
 }
 
+fn path(file: &Path) -> String {
+    word(&file.display().to_string())
+}
+
+/// One word for a shell, whatever is in it.
+fn word(text: &str) -> String {
+    let is_plain = |character: char| character.is_alphanumeric() || "-_./:@%+=,".contains(character);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 /// A part of an address, whatever somebody typed.
 pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
@@ -82,8 +102,6 @@ pub(super) async fn asked<T: DeserializeOwned>(server: &Server, path: &str) -> a
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
-    use std::path::Path;
-
     use super::*;
     use crate::command::Running;
 
@@ -94,6 +112,15 @@ mod tests {
             data: Data { data_dir: folder.join("nowhere") },
             running: Running { server: server.map(str::to_owned), token_file },
         }
+    }
+
+    #[test]
+    fn what_is_typed_behind_a_command_goes_to_the_same_place_through_a_shell() {
+        let place = |folder: &str, server: Option<&str>| named(Path::new(folder), server).typed();
+        assert_eq!(place("data", None), "--data-dir data/nowhere --as NAME --key-file FILE");
+        assert_eq!(place("an old one's", None), r"--data-dir 'an old one'\''s/nowhere' --as NAME --key-file FILE");
+        let running = place("data", Some("http://127.0.0.1:9"));
+        assert_eq!(running, "--server http://127.0.0.1:9 --token-file data/token");
     }
 
     #[tokio::test]
