@@ -563,7 +563,9 @@ async fn dead_letters_of_a_running_host_are_resolved_with_the_same_lines() {
         let what = ["exception", "decide", exception, action, "--shown", &digits, "--reason", "the ERP is back"];
         run(&[&what[..], &server].concat()).await.unwrap()
     };
-    assert_eq!(decide(&first, "retry").await, format!("exception {first} is decided\n"));
+    let retried = decide(&first, "retry").await;
+    let follows = "the delivery is tried again by the running host, and a new exception is opened where that fails\n";
+    assert_eq!(retried, format!("exception {first} is decided\n{follows}"));
     assert_eq!(decide(&second, "abandon").await, format!("exception {second} is decided\n"));
     let states: Vec<String> =
         [host.order("PO-1").await, host.order("PO-2").await].map(|order| order.deliveries[0].state.clone()).into();
@@ -573,6 +575,26 @@ async fn dead_letters_of_a_running_host_are_resolved_with_the_same_lines() {
     refused(&["exception", "claim", &first, "--server", "http://127.0.0.1:1"], &["--token-file"]).await;
     std::fs::write(&token, "another").unwrap();
     refused(&[&list[..], &server].concat(), &["the server answered 401", "no session and no key"]).await;
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_a_document_tried_again_hears_by_whom_and_that_a_new_exception_says_where_it_failed() {
+    let (reads, other) = ("\"x12/850\" = \"x12-orders\"", "\"x12/999\" = \"x12-orders\"");
+    let host = Setup::demo().replace("portreeve.toml", reads, other).start().await;
+    host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
+    let (door, token) = (host.front_door().await, host.ops_key_file().await);
+    let server = format!("http://{}", door.address());
+    let server = ["--server", &server, "--token-file", text(&token)];
+    let number = host.exceptions().await.remove(0).id.to_string();
+    let shown = json(&[&["exception", "show", &number][..], &server].concat()).await.remove(0);
+    let retry = ["exception", "decide", &number, "retry", "--reason", "it is mended", "--shown"];
+    let told = run(&[&retry[..], &[shown["shown"].as_str().unwrap()], &server].concat()).await.unwrap();
+    let follows = "the document is tried again by the running host, and a new exception is opened where that fails\n";
+    assert_eq!(told, format!("exception {number} is decided\n{follows}"));
+    assert!(host.exceptions().await.is_empty());
+    host.decide_all().await;
+    assert_ne!(host.exceptions().await.remove(0).id.to_string(), number);
     door.close().await;
 }
 

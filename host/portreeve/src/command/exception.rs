@@ -523,7 +523,7 @@ async fn decide_one(decide: &Decide, json: bool, output: &mut Output) -> anyhow:
     };
     let exception = decide.one.exception;
     let place = Place::to_act(&decide.one).await?;
-    let ExceptionStory { shown: now, standing, .. } = place.story(exception).await?;
+    let ExceptionStory { shown: now, standing, exception: Exception { kind, .. }, .. } = place.story(exception).await?;
     let Some(shown) = whole(&decide.shown, &now)? else {
         bail!(
             "exception {exception} changed since it was shown as `{}`; now it stands so: {standing}. Look at it again \
@@ -543,7 +543,24 @@ async fn decide_one(decide: &Decide, json: bool, output: &mut Output) -> anyhow:
         queue: decide.queue.clone(),
         payload_hex,
     };
-    told(&place.decide(exception, &request).await?, json, output)
+    let follows = follows(decide.action, &kind, matches!(place, Place::Host(_)));
+    let outcome = place.decide(exception, &request).await?;
+    told(&outcome, json, output)?;
+    match follows.filter(|_| outcome.done && !json) {
+        Some(follows) => output.line(&follows),
+        None => Ok(()),
+    }
+}
+
+/// What comes of a decision later and by whom, where it only has something tried again.
+fn follows(action: ExceptionAction, kind: &str, is_running: bool) -> Option<String> {
+    let again = match (action, ExceptionKind::parse(kind)?) {
+        (ExceptionAction::Retry, ExceptionKind::Document) => "document",
+        (ExceptionAction::Retry | ExceptionAction::Correct, ExceptionKind::Delivery) => "delivery",
+        _ => return None,
+    };
+    let by = if is_running { "the running host" } else { "`portreeve serve`" };
+    Some(format!("the {again} is tried again by {by}, and a new exception is opened where that fails"))
 }
 
 /// What somebody changed in a message, as the decision about it says that.
@@ -809,6 +826,20 @@ async fn post<T: DeserializeOwned>(
 mod tests {
     use super::*;
     use crate::command::Running;
+
+    #[test]
+    fn of_what_is_only_tried_again_it_is_told_by_whom_and_what_says_that_it_failed() {
+        use ExceptionAction::{Abandon, Correct, Resubmit, Retry};
+        let document = follows(Retry, "document", false).unwrap_or_default();
+        let ends = "is tried again by `portreeve serve`, and a new exception is opened where that fails";
+        assert_eq!(document, format!("the document {ends}"));
+        let delivery = follows(Correct, "delivery", true).unwrap_or_default();
+        assert!(delivery.starts_with("the delivery is tried again by the running host, "), "{delivery}");
+        // An input is looked at before the decision is told, and what nobody does is not told at all.
+        for (action, kind) in [(Retry, "input"), (Resubmit, "input"), (Retry, "plugin"), (Abandon, "document")] {
+            assert_eq!(follows(action, kind, true), None, "{action:?} {kind}");
+        }
+    }
 
     #[test]
     fn the_bytes_are_named_of_what_came_in_and_of_nothing_that_goes_out_or_stands_still() {
