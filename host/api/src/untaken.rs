@@ -260,13 +260,24 @@ pub fn missing_content(named: &str) -> String {
     )
 }
 
-/// The sentence where there is none.
-#[must_use]
-pub fn missing(named: &str) -> String {
+/// The sentence where there is none; of an input of which something was taken what tells more.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn missing(store: &dyn Store, named: &str) -> Result<String, StoreError> {
+    let taken = match Digest::parse(named) {
+        Ok(id) => store.input_sender(InputId(id)).await?,
+        Err(_) => None,
+    };
     let named: String = named.escape_debug().take(80).collect();
-    format!(
-        "there is no input `{named}` of which nothing was taken; `GET /v1/inputs` and `portreeve input list` show all"
-    )
+    Ok(match taken {
+        Some((channel, sender)) => format!(
+            "something was taken of input `{named}`, which came by `{channel}` from `{sender}`, and only those are shown of which nothing was; `portreeve order list` and `portreeve exception list` show what became of it, and `portreeve input content` writes its bytes"
+        ),
+        None => format!(
+            "there is no input `{named}` of which nothing was taken; `GET /v1/inputs` and `portreeve input list` show all"
+        ),
+    })
 }
 
 /// Lists inputs of authenticated senders of which nothing was taken, and why.
@@ -357,8 +368,11 @@ pub(crate) async fn content(
 }
 
 async fn found(door: &Door, named: &str) -> Result<Found, Problem> {
-    let found = find(door.front.pipeline.store.as_ref(), named).await?;
-    found.ok_or_else(|| Problem::not_found(missing(named)))
+    let store = door.front.pipeline.store.as_ref();
+    match find(store, named).await? {
+        Some(found) => Ok(found),
+        None => Err(Problem::not_found(missing(store, named).await?)),
+    }
 }
 
 fn unreadable(error: RecordError) -> Problem {

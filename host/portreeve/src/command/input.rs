@@ -126,8 +126,10 @@ async fn page(place: &Place<Arc<dyn Store>>, which: &Which, wanted: UntakenWante
 async fn one(place: &Place<Arc<dyn Store>>, named: &str) -> anyhow::Result<UntakenInput> {
     match place {
         Place::Folder(store) => {
-            let found = untaken::find(store.as_ref(), named).await?;
-            UntakenInput::of(found.with_context(|| untaken::missing(named))?).context(UNREADABLE)
+            let Some(found) = untaken::find(store.as_ref(), named).await? else {
+                bail!("{}", untaken::missing(store.as_ref(), named).await?)
+            };
+            UntakenInput::of(found).context(UNREADABLE)
         }
         Place::Host(server) => asked(server, &format!("/v1/inputs/{}", encoded(named))).await,
     }
