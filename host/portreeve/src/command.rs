@@ -204,6 +204,15 @@ enum Command {
     Audit(audit::Command),
 }
 
+/// A folder of configuration that is looked at.
+#[derive(Debug, Args)]
+struct Folder {
+    /// The folder with portreeve.toml, grants.toml, policies.cedar, rules.toml, people.toml, trust.toml and, where
+    /// it has a process of its own, process.toml.
+    #[arg(long)]
+    config: PathBuf,
+}
+
 /// Which data.
 #[derive(Debug, Args)]
 pub struct Data {

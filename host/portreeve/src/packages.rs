@@ -30,8 +30,8 @@ use async_trait::async_trait;
 use portreeve_api::package::{Act, Acted, Halted, Lifecycle, PackageRow, Refusal, TrustChanged};
 use portreeve_model::strict::SourceFile;
 use portreeve_model::{Digest, Instant, PluginName};
-use portreeve_pipeline::route::Manifests;
-use portreeve_pipeline::settings::Declarations;
+use portreeve_pipeline::route::{KindProblem, Manifests};
+use portreeve_pipeline::settings::{Declarations, SettingProblem};
 use portreeve_pipeline::{Active, Pipeline, Slot, Why};
 use portreeve_record::leaf::{ConfigurationLeaf, Label, PackageLeaf, PackageStep};
 use portreeve_record::{Leaf, LeafBody};
@@ -146,8 +146,10 @@ fn settings_of(manifests: &Manifests) -> Declarations {
     manifests.iter().filter_map(|(name, manifest)| Some((name.clone(), manifest.settings.clone()?))).collect()
 }
 
-fn in_a_row(problems: impl Iterator<Item = impl fmt::Display>) -> String {
-    problems.map(|problem| problem.to_string()).collect::<Vec<_>>().join("; ")
+/// What is wrong and was not before, one after the other.
+fn news<P: fmt::Display>(found: &[P], known: &[P], was_among: fn(&P, &[P]) -> bool) -> String {
+    let news = found.iter().filter(|problem| !was_among(problem, known));
+    news.map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// The plugins that can be called.
@@ -632,15 +634,12 @@ impl Packages {
         let (routes, before) = (&self.pipeline.routes, self.manifests());
         let mut after = before.clone();
         after.insert(name.clone(), package.manifest().clone());
-        let known = routes.setting_problems(&settings_of(&before));
-        let found = routes.setting_problems(&settings_of(&after));
-        let of_settings = in_a_row(found.iter().filter(|problem| !problem.was_among(&known)));
-        let known = routes.message_problems(&before);
-        let found = routes.message_problems(&after);
-        let of_messages = in_a_row(found.iter().filter(|problem| !problem.was_among(&known)));
-        let known = routes.document_problems(&before);
-        let found = routes.document_problems(&after);
-        let of_documents = in_a_row(found.iter().filter(|problem| !problem.was_among(&known)));
+        let settings = |of: &Manifests| routes.setting_problems(&settings_of(of));
+        let of_settings = news(&settings(&after), &settings(&before), SettingProblem::was_among);
+        let messages = |of: &Manifests| routes.message_problems(of);
+        let of_messages = news(&messages(&after), &messages(&before), KindProblem::was_among);
+        let documents = |of: &Manifests| routes.document_problems(of);
+        let of_documents = news(&documents(&after), &documents(&before), KindProblem::was_among);
         let all = [
             ("settings than the configuration", of_settings),
             ("messages than the configuration asks for", of_messages),

@@ -803,18 +803,25 @@ pub struct Lease {
 /// How many deliveries each target may have under way: a target that hangs takes
 /// its own share of the workers and leaves the rest to the others.
 #[derive(Debug, Clone, Default)]
-pub struct Room {
+pub struct Shares {
     /// The most for each target. One that is not named here is claimed without a
     /// limit of its own: nobody configures it any more, so nothing is sent to it.
     pub limits: BTreeMap<String, u32>,
     /// Under way already.
     pub taken: BTreeMap<String, u32>,
+}
+
+/// What may be claimed.
+#[derive(Debug, Clone, Default)]
+pub struct Room {
+    /// So much for each target.
+    pub shares: Shares,
     /// What whoever claims has under way. It is not claimed again, whatever the clock
     /// says: a clock that is set, or a machine that slept, ends every lease at once.
     pub under_way: BTreeSet<OutboxId>,
 }
 
-impl Room {
+impl Shares {
     /// What is left for a target.
     #[must_use]
     pub fn left(&self, target: &str) -> u32 {

@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use portreeve_store::contract::{OpenPayload, OutboxId, Room};
+use portreeve_store::contract::{OpenPayload, OutboxId, Room, Shares};
 use portreeve_store::{Permit, Settled, StoreError};
 use tokio::task::{Id, JoinSet};
 
@@ -63,16 +63,15 @@ impl Deliveries {
         if free == 0 {
             return Ok(0);
         }
-        let (limits, taken) = self.shares(&self.pipeline.subscribers_hear().await?);
-        let left = |target: &String, limit: u32| limit.saturating_sub(taken.get(target).copied().unwrap_or(0));
+        let shares = self.shares(&self.pipeline.subscribers_hear().await?);
         let worth_it =
-            |(target, limit): (&String, &u32)| *limit > 0 && left(target, *limit) >= limit.div_ceil(CLAIM_PARTS);
-        if !limits.iter().any(worth_it) && !self.running.is_empty() {
+            |(target, limit): (&String, &u32)| *limit > 0 && shares.left(target) >= limit.div_ceil(CLAIM_PARTS);
+        if !shares.limits.iter().any(worth_it) && !self.running.is_empty() {
             return Ok(0);
         }
         // Whoever ends asks whether it is worth it, and mostly it is not: the list of all is made now.
         let under_way = self.rows.values().map(|(row, _)| row.clone()).collect();
-        let room = Room { limits, taken, under_way };
+        let room = Room { shares, under_way };
         let now = self.pipeline.clock.now();
         let permits = self.pipeline.store.claim(now, now.plus_ms(self.pipeline.clock.lease_ms()), free, room).await?;
         let started = permits.len();
@@ -85,7 +84,7 @@ impl Deliveries {
     }
 
     /// Every target's share, and how much of it is under way. Whoever wants to hear no more has none.
-    fn shares(&self, subscribers: &BTreeMap<&str, Hears>) -> (BTreeMap<String, u32>, BTreeMap<String, u32>) {
+    fn shares(&self, subscribers: &BTreeMap<&str, Hears>) -> Shares {
         let targets = self.pipeline.routes.targets.iter();
         let limit = |target: &Target| {
             let limit = self.limit(target);
@@ -97,7 +96,7 @@ impl Deliveries {
             let taken = taken.entry(target).or_default();
             *taken = taken.saturating_add(1);
         }
-        (limits, taken.into_iter().map(|(target, taken)| (target.clone(), taken)).collect())
+        Shares { limits, taken: taken.into_iter().map(|(target, taken)| (target.clone(), taken)).collect() }
     }
 
     /// How many deliveries to a target may be under way now.

@@ -58,7 +58,7 @@ use super::destination::{Asked, Destination, Origin};
 use super::kept::{FAILED_KEPT_MS, Keeper, NoSecret};
 use super::oauth1::{Oauth1Entry, Signed, Stamp};
 use super::resolver::Resolver;
-use super::secret::{FILE_KEPT_MS, Secret, SecretError, SecretSource};
+use super::secret::{self, FILE_KEPT_MS, Secret, SecretError, SecretSource};
 use super::webhook;
 use super::window::{Full, Windows};
 
@@ -374,8 +374,7 @@ impl Credential {
 
     async fn read(&self) -> Result<Secret, String> {
         let (entry, base) = (self.entry.clone(), self.base.clone());
-        let read = tokio::task::spawn_blocking(move || entry.read(&base)).await;
-        read.map_err(|_| "the secret was not read".to_owned())?.map_err(|error| error.to_string())
+        secret::apart(move || entry.read(&base)).await
     }
 
     /// The header's value, and what of it must not come back.

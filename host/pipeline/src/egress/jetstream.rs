@@ -52,7 +52,7 @@ use tokio::sync::watch;
 
 use super::destination::{Destination, Origin, Refused};
 use super::pace::{Breaker, Turn};
-use super::secret::{Secret, SecretError, SecretSource};
+use super::secret::{self, Secret, SecretError, SecretSource};
 use super::{Resolver, resolved};
 use crate::Clock;
 
@@ -564,10 +564,8 @@ impl Stream {
     async fn secret(&self) -> Result<Option<Secret>, NotPublished> {
         let Some(credential) = &self.entry.credential else { return Ok(None) };
         let (source, base) = (credential.secret().clone(), self.opening.base.clone());
-        let none = |why: String| NotPublished::not_now("no-credential", why);
-        let read = tokio::task::spawn_blocking(move || source.read(&base)).await;
-        let read = read.map_err(|_| none("the secret was not read".to_owned()))?;
-        read.map(Some).map_err(|error| none(error.to_string()))
+        let read = secret::apart(move || source.read(&base)).await;
+        read.map(Some).map_err(|why| NotPublished::not_now("no-credential", why))
     }
 
     /// The stream, if it keeps what it acknowledges.

@@ -149,6 +149,14 @@ impl SecretSource {
     }
 }
 
+/// A secret that is read on a thread where waiting holds up nobody else, or one sentence.
+pub(super) async fn apart(
+    read: impl FnOnce() -> Result<Secret, SecretError> + Send + 'static,
+) -> Result<Secret, String> {
+    let read = tokio::task::spawn_blocking(read).await;
+    read.map_err(|_| "the secret was not read".to_owned())?.map_err(|error| error.to_string())
+}
+
 /// What a program prints, if it ends well and in time.
 fn said_by(words: &[String], base: &Path) -> Result<Vec<u8>, String> {
     let (program, arguments) = words.split_first().ok_or("it is empty; name a program")?;

@@ -20,7 +20,7 @@ use sha2::Sha256;
 
 use super::destination::{Asked, Destination, Origin, Refused};
 use super::kept::Keeper;
-use super::secret::{Secret, SecretError, SecretSource};
+use super::secret::{self, Secret, SecretError, SecretSource};
 use super::{Resolver, resolved};
 
 /// The headers of a signature.
@@ -157,11 +157,7 @@ impl Webhook {
 
     async fn current(&self, now: Instant) -> Result<Secret, String> {
         let (source, base, kept_ms) = (self.secret.clone(), self.base.clone(), self.secret.kept_ms());
-        let read = async move || {
-            let read = tokio::task::spawn_blocking(move || source.read(&base)).await;
-            let read = read.map_err(|_| "the secret was not read".to_owned())?;
-            Ok((read.map_err(|error| error.to_string())?, kept_ms))
-        };
+        let read = async move || Ok((secret::apart(move || source.read(&base)).await?, kept_ms));
         self.kept.current(now, read).await.map_err(|none| none.why)
     }
 }

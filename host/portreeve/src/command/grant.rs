@@ -1,6 +1,6 @@
 //! `grant`: what plugins may cause, in words for the people who answer for it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use portreeve_authority::{Clause, Code, DataGrant, Direction, Grant, changes, changes_of_data};
 use portreeve_pipeline::Clock;
@@ -8,7 +8,7 @@ use portreeve_pipeline::decision::{ClauseRecord, DecisionRecord, VerdictRecord};
 use portreeve_store::contract::OrderView;
 use serde_json::json;
 
-use super::{Data, order};
+use super::{Data, Folder, order};
 use crate::clock::SystemClock;
 use crate::config::{Configuration, Files};
 use crate::host;
@@ -26,17 +26,13 @@ pub(super) enum Command {
     /// Everything that is wrong with a folder's grants and policies, and with the routes, process, rules, people and
     /// trust beside them; no plugin has to be built.
     Check {
-        /// The folder with portreeve.toml, grants.toml, policies.cedar, rules.toml, people.toml, trust.toml and, where
-        /// it has a process of its own, process.toml.
-        #[arg(long)]
-        config: PathBuf,
+        #[command(flatten)]
+        folder: Folder,
     },
     /// What a folder's grants would change, and whether plugins may cause or see more by it.
     Diff {
-        /// The folder with portreeve.toml, grants.toml, policies.cedar, rules.toml, people.toml, trust.toml and, where
-        /// it has a process of its own, process.toml.
-        #[arg(long)]
-        config: PathBuf,
+        #[command(flatten)]
+        folder: Folder,
         #[command(flatten)]
         data: Data,
     },
@@ -52,8 +48,8 @@ pub(super) enum Command {
 pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
     match command {
         Command::Show { grant, data } => show(grant.as_deref(), &data, json, output).await,
-        Command::Check { config } => check(&config, json, output),
-        Command::Diff { config, data } => diff(&config, &data, json, output).await,
+        Command::Check { folder } => check(&folder.config, json, output),
+        Command::Diff { folder, data } => diff(&folder.config, &data, json, output).await,
         Command::Explain { order, data } => explain(&order, &data, json, output).await,
     }
 }

@@ -1,12 +1,13 @@
 //! `route`: which plugin listens where, and where orders go.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use portreeve_api::events::Catalogue;
 use portreeve_pipeline::feed::catalogue::{Consumer, Entry};
 use portreeve_pipeline::{Clock, Routes};
 use serde_json::json;
 
+use super::Folder;
 use crate::clock::SystemClock;
 use crate::config::Files;
 use crate::declared::Declared;
@@ -22,25 +23,21 @@ pub(super) enum Command {
     /// nothing else: `portreeve init` looks at components with their signatures and what they were granted, at secrets,
     /// certificates, watched folders and reference tables.
     Check {
-        /// The folder with portreeve.toml, grants.toml, policies.cedar, rules.toml, people.toml, trust.toml and, where
-        /// it has a process of its own, process.toml.
-        #[arg(long)]
-        config: PathBuf,
+        #[command(flatten)]
+        folder: Folder,
     },
     /// Every canonical event: what it says, whose word it is, and who hears it. A running host tells the same at
     /// `GET /v1/events/catalogue`.
     Catalogue {
-        /// The folder with portreeve.toml, grants.toml, policies.cedar, rules.toml, people.toml, trust.toml and, where
-        /// it has a process of its own, process.toml.
-        #[arg(long)]
-        config: PathBuf,
+        #[command(flatten)]
+        folder: Folder,
     },
 }
 
 pub(super) fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
     match command {
-        Command::Check { config } => check(&config, json, output),
-        Command::Catalogue { config } => catalogue(&config, json, output),
+        Command::Check { folder } => check(&folder.config, json, output),
+        Command::Catalogue { folder } => catalogue(&folder.config, json, output),
     }
 }
 

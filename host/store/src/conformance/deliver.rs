@@ -11,8 +11,8 @@ use super::fixture::{
 };
 use super::{Fault, Maker};
 use crate::contract::{
-    Content, Effect, GONE, Lease, NewStep, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, StateChanges, Store,
-    StoreError, WaitingDeliveries,
+    Content, Effect, GONE, Lease, NewStep, OrderState, OutboxId, REPLAYS_MAX, Room, Settlement, Shares, StateChanges,
+    Store, StoreError, WaitingDeliveries,
 };
 use crate::proof::Permit;
 
@@ -93,11 +93,8 @@ pub(crate) async fn a_target_gets_as_many_as_it_has_room_for(maker: impl Maker) 
         release(&store, 1 + 10 * number, &format!("PO-{number}"), &[("erp", "order")]).await;
         release(&store, 101 + 10 * number, &format!("WH-{number}"), &[("warehouse", "order")]).await;
     }
-    let room = Room {
-        limits: BTreeMap::from([("erp".to_owned(), 3)]),
-        taken: BTreeMap::from([("erp".to_owned(), 1)]),
-        ..Room::default()
-    };
+    let (limits, taken) = (BTreeMap::from([("erp".to_owned(), 3)]), BTreeMap::from([("erp".to_owned(), 1)]));
+    let room = Room { shares: Shares { limits, taken }, ..Room::default() };
     let permits = store.claim(NOW, NOW.plus_ms(LEASE_MS), ALL, room).await.unwrap();
     let to = |target: &str| permits.iter().filter(|permit| permit.target() == target).count();
     assert_eq!((to("erp"), to("warehouse")), (2, 4));
@@ -336,7 +333,8 @@ pub(crate) async fn what_is_in_doubt_is_asked_about_also_after_a_request_to_canc
     }
     assert_eq!(store.next_due().await.unwrap(), Some(NOW.plus_ms(5)));
     assert!(claim(&store, 4).await.is_empty());
-    let room = Room { limits: BTreeMap::from([("erp".to_owned(), 1)]), ..Room::default() };
+    let shares = Shares { limits: BTreeMap::from([("erp".to_owned(), 1)]), ..Shares::default() };
+    let room = Room { shares, ..Room::default() };
     assert_eq!(store.claim(NOW.plus_ms(5), NOW.plus_ms(6), ALL, room).await.unwrap().len(), 1, "a question takes room");
     let mut permits = claim(&store, 6).await;
     assert!(permits.len() == 2 && permits.iter().all(|permit| permit.withheld() && permit.unresolved()));

@@ -11,7 +11,7 @@ use super::{
     billed, counts, credit, dead_letter, exception, interchange, level, measure, notice, operation, order_event,
     oversight, pause, retention, trail, untaken,
 };
-use crate::contract::{After, ExceptionsWanted, Room};
+use crate::contract::{After, ExceptionsWanted, Room, Shares};
 
 fn empty() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
@@ -185,14 +185,15 @@ fn waiting(orders: i64, behind: i64) -> Connection {
 fn a_claim_costs_what_it_claims_however_many_wait_behind_others_or_for_room() {
     let cost = |orders: i64, behind: i64| {
         let connection = waiting(orders, behind);
-        let limits = BTreeMap::from([("up".to_owned(), 5), ("down".to_owned(), 1)]);
-        let room = Room { taken: BTreeMap::from([("down".to_owned(), 1)]), limits, ..Room::default() };
-        let claimed = rows::claim(&connection, Instant(1), Instant(1_000), 64, &room).unwrap();
+        let room = |down: u32, up: u32, taken: u32| {
+            let limits = BTreeMap::from([("down".to_owned(), down), ("up".to_owned(), up)]);
+            Room { shares: Shares { limits, taken: BTreeMap::from([("down".to_owned(), taken)]) }, ..Room::default() }
+        };
+        let claimed = rows::claim(&connection, Instant(1), Instant(1_000), 64, &room(1, 5, 1)).unwrap();
         assert_eq!(claimed.iter().map(|permit| permit.target()).collect::<Vec<_>>(), ["up"; 5]);
         // Six are under way; the seventh is free.
         assert_eq!(rows::next_due(&connection, &BTreeSet::new()).unwrap(), Some(Instant(0)));
-        let more = Room { limits: BTreeMap::from([("down".to_owned(), 5), ("up".to_owned(), 0)]), ..Room::default() };
-        let claimed = rows::claim(&connection, Instant(1), Instant(1_000), 64, &more).unwrap();
+        let claimed = rows::claim(&connection, Instant(1), Instant(1_000), 64, &room(5, 0, 0)).unwrap();
         assert_eq!(claimed.iter().map(|permit| permit.order()).collect::<BTreeSet<_>>().len(), 5, "of each order one");
         assert_eq!(steps(&connection, dead_letter::CORRECTION), 0, "nobody had one of them sent again");
         [rows::PENDING_TARGETS, rows::DUE, rows::NEXT_OF_TARGET].map(|sql| steps(&connection, sql))

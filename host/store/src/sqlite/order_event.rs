@@ -205,9 +205,9 @@ pub(super) fn due_questions(tx: &Connection, now: Instant, limit: u32, room: &mu
         && let Some(row) = rows.next().map_err(failed)?
     {
         let target: String = row.get(1).map_err(failed)?;
-        if room.left(&target) > 0 && !room.under_way.contains(&outbox_id(row, 2, &target, 3, 4)?) {
+        if room.shares.left(&target) > 0 && !room.under_way.contains(&outbox_id(row, 2, &target, 3, 4)?) {
             due.push(row.get(0).map_err(failed)?);
-            let taken = room.taken.entry(target).or_insert(0);
+            let taken = room.shares.taken.entry(target).or_insert(0);
             *taken = taken.saturating_add(1);
         }
     }

@@ -720,7 +720,7 @@ pub(super) fn claim(
         limit = limit.saturating_sub(1);
     }
     for target in pending_targets(tx)? {
-        for seq in due_rows(tx, &target, now, room.left(&target).min(limit), &room.under_way)? {
+        for seq in due_rows(tx, &target, now, room.shares.left(&target).min(limit), &room.under_way)? {
             permits.push(claim_one(tx, seq, now, lease_until)?);
             limit = limit.saturating_sub(1);
         }
