@@ -67,9 +67,11 @@ async fn a_target_whose_plugins_make_no_message_or_are_of_another_kind_is_told_s
 async fn a_kind_of_document_that_no_connector_makes_or_its_transformer_does_not_read_is_told_so() {
     let (documents, orders) =
         ("documents = { \"x12/850\" = \"x12-orders\" }", "documents = { \"adobe/order\" = \"adobe-orders\" }");
-    let setup = Setup::demo()
-        .replace("portreeve.toml", documents, &documents.replace("850", "851"))
-        .replace("portreeve.toml", orders, &orders.replace("adobe-orders", "x12-orders"));
+    let setup = Setup::demo().replace("portreeve.toml", documents, &documents.replace("850", "851")).replace(
+        "portreeve.toml",
+        orders,
+        &orders.replace("adobe-orders", "x12-orders"),
+    );
     let sentences = [
         "no connector of channel `edi` (`x12`) makes documents of kind `x12/851`; expected one of `x12/820`, `x12/850`, `x12/860`, `x12/945`, `x12/997`, `x12/ta1`",
         "channel `shop` has documents of kind `adobe/order` read by `x12-orders`, which does not read them; expected one of `x12/850`, `x12/860`",
@@ -83,8 +85,8 @@ async fn a_partner_or_ourselves_in_parts_that_no_envelope_carries_are_told_so() 
         .replace("portreeve.toml", "partner_parts = 2", "partner_parts = 2\npartner = \"ZZZ:C1201\"")
         .replace("portreeve.toml", "sender = \"ZZ:PORTREEVE\"", "sender = \"ZZ:PORTREEVE-ON-THE-QUAY\"");
     let sentences = [
-        "`partner` in [target.interchange] of target `customers` is `ZZZ:C1201`, and `x12-send` takes 2 to 3 parts between colons of 2, 1 to 15, 2 to 15 characters",
-        "setting `sender` of target `customers` is `ZZ:PORTREEVE-ON-THE-QUAY`, and `x12-send` takes 2 to 3 parts between colons of 2, 1 to 15, 2 to 15 characters",
+        "`partner` in [target.interchange] of target `customers` is `ZZZ:C1201`, and `x12-send` takes 2 to 3 parts between colons, of 2, 1 to 15 and 2 to 15 characters",
+        "setting `sender` of target `customers` is `ZZ:PORTREEVE-ON-THE-QUAY`, and `x12-send` takes 2 to 3 parts between colons, of 2, 1 to 15 and 2 to 15 characters",
     ];
     told(setup, &sentences).await;
 }
@@ -136,6 +138,9 @@ async fn an_upgrade_that_takes_or_makes_less_than_is_asked_of_it_is_refused() {
     let unread = ("\"x12/850\", ", "");
     let refused = stage(&host, "x12-orders", &[version, unread]).await.unwrap_err().to_string();
     let sentence = "`x12-orders` 0.2.0 has other documents than the configuration names: channel `edi` has documents of kind `x12/850` read by `x12-orders`, which does not read them; expected one of `x12/860`";
+    assert!(refused.contains(sentence), "{refused}");
+    let refused = stage(&host, "x12", &[version, unread]).await.unwrap_err().to_string();
+    let sentence = "`x12` 0.2.0 has other documents than the configuration names: no connector of channel `edi` (`x12`) makes documents of kind `x12/850`";
     assert!(refused.contains(sentence), "{refused}");
     // What nobody asks for may go.
     let unasked = (", \"business-central/close\"", "");

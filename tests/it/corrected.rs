@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::front::commands;
 use crate::interchanges::{accepted, to_a_warehouse};
 use crate::support::exceptions::{decide, decision, waiting};
-use crate::support::{PurchaseOrder, ScriptedTarget, Setup, TestHost};
+use crate::support::{PurchaseOrder, ScriptedTarget, Setup, TestHost, people};
 
 /// A host whose ERP refuses the first order that it gets, and the bodies of what it got.
 struct Refused {
@@ -203,6 +203,19 @@ async fn a_message_is_edited_in_a_file_and_exactly_what_was_changed_is_proposed(
     let corrections = story.proposal.unwrap().corrections;
     let told: Vec<_> = corrections.iter().map(|one| (&*one.at, &*one.was, &*one.is)).collect();
     assert_eq!(told, [("/shipToName", refused.text("shipToName").as_str(), "Dock 4")]);
+
+    // Who agrees hears what comes of it.
+    let show = commands::run(&[&show[..], &at].concat()).await.unwrap();
+    let agrees = format!("  portreeve exception approve {letter} --proposal ");
+    let agrees = show.lines().find_map(|line| line.strip_prefix(&agrees)).unwrap();
+    let (proposal, place) = agrees.split_once(' ').unwrap();
+    assert_eq!(place, at.join(" "), "as it was shown, so it is typed");
+    let ben = host.folder().join("ben.key");
+    std::fs::write(&ben, people::key_of(&host.host.pipeline, "ben", &["approver"]).await).unwrap();
+    let approve = ["exception", "approve", &letter, "--proposal", proposal];
+    let told = commands::run(&[&approve[..], &at[..3], &[ben.to_str().unwrap()]].concat()).await.unwrap();
+    let follows = "the delivery is tried again by the running host, and a new exception is opened where that fails\n";
+    assert_eq!(told, format!("exception {letter} is decided\n{follows}"));
     door.close().await;
 }
 

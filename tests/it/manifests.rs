@@ -159,6 +159,7 @@ fn both_readers_agree_on_what_a_setting_may_be() {
         (of_kind("kind = \"text\"\nparts_max = 2\npart_chars_min = [3]\ndefault = \"ZZ:ACME\""), none),
         (of_kind("kind = \"text\"\nparts_min = 2\npart_chars_min = [3]\npart_chars_max = [2]"), none),
         (of_kind("kind = \"text\"\nparts_min = 2\npart_chars_max = [0]"), none),
+        (of_kind("kind = \"text\"\nparts_max = 2\npart_chars_max = [2, 15, 15]"), none),
         (of_kind("kind = \"text\"\nparts_min = 2\npart_chars_max = 2"), none),
         (of_kind("kind = \"text\"\npart_chars_max = [2]"), none),
         (of_kind("kind = \"integer\"\npart_chars_min = [2]"), none),

@@ -260,7 +260,7 @@ pub fn missing_content(named: &str) -> String {
     )
 }
 
-/// The sentence where there is none; of an input of which something was taken what tells more.
+/// The sentence where there is none; of an input that was taken what tells more.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -272,7 +272,7 @@ pub async fn missing(store: &dyn Store, named: &str) -> Result<String, StoreErro
     let named: String = named.escape_debug().take(80).collect();
     Ok(match taken {
         Some((channel, sender)) => format!(
-            "something was taken of input `{named}`, which came by `{channel}` from `{sender}`, and only those are shown of which nothing was; `portreeve order list` and `portreeve exception list` show what became of it, and `portreeve input content` writes its bytes"
+            "input `{named}`, which came by `{channel}` from `{sender}`, was taken, and only those are shown of which nothing was; what came of it, if anything, is among the orders and exceptions, and its bytes, while they are kept, at `GET /v1/inputs/{{input}}/content` and by `portreeve input content`"
         ),
         None => format!(
             "there is no input `{named}` of which nothing was taken; `GET /v1/inputs` and `portreeve input list` show all"

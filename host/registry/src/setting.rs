@@ -175,7 +175,11 @@ impl DeclaredSetting {
             (None, None) => "any".to_owned(),
         };
         let lengths: Vec<String> = (0..bounded).map(length).collect();
-        if lengths.is_empty() { String::new() } else { format!(" of {} characters", lengths.join(", ")) }
+        match lengths.split_last() {
+            None => String::new(),
+            Some((only, [])) => format!(", of {only} characters"),
+            Some((last, others)) => format!(", of {} and {last} characters", others.join(", ")),
+        }
     }
 
     fn is_as_long(&self, text: &str) -> bool {
@@ -280,6 +284,10 @@ impl DeclaredSetting {
             if let Some(first) = lengths.first().filter(|_| !has_parts) {
                 slips.push((key, first.to_string(), "nothing, for only a text of so many parts has them"));
             }
+            let parts = self.parts_max.and_then(|most| usize::try_from(most).ok());
+            if parts.is_some_and(|parts| lengths.len() > parts) {
+                slips.push((key, lengths.len().to_string(), "no more entries than `parts_max`"));
+            }
             if lengths.contains(&0) {
                 slips.push((key, "0".to_owned(), "1 or more for each part"));
             }
@@ -355,10 +363,10 @@ mod tests {
             &format!("{party}\npart_chars_min = [2, 1, 2]\npart_chars_max = [2, 15, 15]"),
             &["ZZ:A", "ZZ:ACME-OF-15-CHAR", "ZZ:ACME:AC", "ZZ:ACME-OF-15-CHA%2F"],
             &["", "ACME", "Z:ACME", "ZZZ:ACME", "ZZ:ACME-OF-16-CHARS", "ZZ:ACME:A", "ZZ:ACME:"],
-            "2 to 3 parts between colons of 2, 1 to 15, 2 to 15 characters",
+            "2 to 3 parts between colons, of 2, 1 to 15 and 2 to 15 characters",
         );
         let first = "kind = \"text\"\nparts_min = 2\npart_chars_min = [2]";
-        check(first, &["ZZZ:A"], &["Z:A"], "2 parts between colons or more of 2 or more characters");
+        check(first, &["ZZZ:A"], &["Z:A"], "2 parts between colons or more, of 2 or more characters");
         check("kind = \"text\"\nparts_max = 1", &["ACME"], &["", "ZZ:ACME"], "at most 1 parts between colons");
         check(
             "kind = \"integer\"",
@@ -410,6 +418,7 @@ mod tests {
             "part_chars_min = [1]",
             "part_chars_max = [1]",
             "parts_min = 2\npart_chars_min = [1, 0]",
+            "parts_max = 2\npart_chars_max = [2, 15, 15]",
             "parts_min = 2\npart_chars_min = [1, 3]\npart_chars_max = [2, 2]",
         ] {
             assert_eq!(slips(wrong), 1, "{wrong}");

@@ -392,6 +392,10 @@ impl Setting {
             if let Some(length) = lengths.iter().find(|length| !has_parts || **length == 0) {
                 return Some((key, length.to_string(), "1 or more for each part, of a text of so many parts alone"));
             }
+            let parts = self.parts_max.and_then(|most| usize::try_from(most).ok());
+            if parts.is_some_and(|parts| lengths.len() > parts) {
+                return Some((key, lengths.len().to_string(), "no more entries than `parts_max`"));
+            }
         }
         let (min, _) = least.iter().zip(most).find(|(min, max)| min > max)?;
         Some(("part_chars_min", min.to_string(), "no more than `part_chars_max` has for the same part"))

@@ -1,6 +1,7 @@
 //! The command line: what each command prints as JSON, and the sentence in which
 //! it says what is wrong.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +17,9 @@ use portreeve::output::{self, Output};
 use portreeve::standins::{Erp, Mischief};
 use portreeve_api::exception::are_queues;
 use portreeve_api::outcome::Outcome;
+use portreeve_authority::Known;
 use portreeve_authority::people::People;
+use portreeve_model::strict::SourceFile;
 use portreeve_model::{Digest, ExceptionKind};
 use portreeve_pipeline::Clock;
 use portreeve_store::Store;
@@ -580,7 +583,7 @@ async fn dead_letters_of_a_running_host_are_resolved_with_the_same_lines() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_has_a_document_tried_again_hears_by_whom_and_that_a_new_exception_says_where_it_failed() {
-    let (reads, other) = ("\"x12/850\" = \"x12-orders\"", "\"x12/999\" = \"x12-orders\"");
+    let (reads, other) = ("\"x12/850\" = \"x12-orders\"", "\"x12/860\" = \"x12-orders\"");
     let host = Setup::demo().replace("portreeve.toml", reads, other).start().await;
     host.decide_orders(&[PurchaseOrder::clean("PO-1")]).await;
     let (door, token) = (host.front_door().await, host.ops_key_file().await);
@@ -633,10 +636,16 @@ async fn exceptions_are_listed_by_queue_and_kind_and_one_that_is_none_is_refused
     }
     door.close().await;
 
+    let (store, pipeline) = (host.store.as_ref(), &host.host.pipeline);
     // What waits in a queue that a later configuration has no more is still found.
-    let none = People::nobody();
-    are_queues(host.store.as_ref(), &none, &["pricing".to_owned()]).await.unwrap();
-    assert!(are_queues(host.store.as_ref(), &none, &["credit".to_owned()]).await.is_err());
+    let renamed = |text: &str| text.replace("pricing", "margins");
+    let text = renamed(&std::fs::read_to_string(tree().root().join("host/portreeve/demo/people.toml")).unwrap());
+    let known = Known { queues: pipeline.people.queues().map(renamed).collect(), plugins: BTreeSet::new() };
+    let later = People::load(&SourceFile { name: "people.toml", text: &text }, &known).unwrap();
+    are_queues(store, &later, &["pricing".to_owned()]).await.unwrap();
+    assert!(are_queues(store, &later, &["nonsense".to_owned()]).await.is_err());
+    // Where nobody has queues, none is refused.
+    are_queues(store, &People::nobody(), &["nonsense".to_owned()]).await.unwrap();
 }
 
 #[tokio::test]

@@ -165,7 +165,7 @@ async fn an_exception_says_by_which_command_the_bytes_that_it_came_in_are_seen_a
     let looks = [("authorization", looks.as_str())];
     problem(&door.get(&format!("/v1/inputs/{input}/content"), &looks).await, 403, "forbidden");
     problem(&door.get(&format!("/v1/inputs/{input}"), &looks).await, 404, "not-found");
-    let taken = ["something was taken of input `sha256:", "came by `edi` from `edi-gateway`", "input content"];
+    let taken = ["came by `edi` from `edi-gateway`, was taken", "by `portreeve input content`"];
     for place in [&server[..], &["--data-dir", text(host.folder())]] {
         refused(&[&["input", "show", input][..], place].concat(), &taken).await;
     }

@@ -218,7 +218,7 @@ pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> an
             let place = Place::to_look(&one).await?;
             let story = place.together(one.exception).await;
             let story = place.left(story).await?;
-            if json { output.json(&story) } else { show_together(&story, output) }
+            if json { output.json(&story) } else { show_together(&story, &one.of, output) }
         }
         Command::ReleaseCustomer { one, shown, reason } => release_together(&one, &shown, reason, json, output).await,
     }
@@ -232,7 +232,7 @@ async fn list(which: &Which, of: &Of, json: bool, output: &mut Output) -> anyhow
         let page = which.page(&place, after).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = last.id;
-        for exception in page.iter().filter(|one| which.queues.is_empty() || which.queues.contains(&one.queue)) {
+        for exception in page.iter().filter(|one| which.has(one)) {
             if json {
                 output.json(exception)?;
             } else {
@@ -257,7 +257,13 @@ impl Which {
         }
     }
 
-    /// Those after a number; of a running host in whatever queue they are, since it is asked for one at most.
+    /// A running host is asked for one queue at most, and one of before knows no kinds.
+    fn has(&self, one: &Exception) -> bool {
+        let is_of_queues = self.queues.is_empty() || self.queues.contains(&one.queue);
+        is_of_queues && self.kind.is_none_or(|kind| kind.as_str() == one.kind)
+    }
+
+    /// Those after a number, of a running host in whatever queue they are.
     async fn page(&self, place: &Place<Waiting>, after: u64) -> anyhow::Result<Vec<Exception>> {
         match place {
             Place::Host(server) => {
@@ -400,7 +406,7 @@ fn show(story: &ExceptionStory, of: &Of, output: &mut Output) -> anyhow::Result<
                 exception.id
             ))?;
         }
-        output.line(&format!("  exception approve {} --proposal {}", exception.id, short(&proposal.digest)))?;
+        output.line(&format!("  {}", approved_by(exception.id, &proposal.digest, of)))?;
     }
     if let Some(how) = &exception.closed_how {
         let by = exception.closed_by.as_deref().unwrap_or("the host");
@@ -446,7 +452,7 @@ fn text_of(message: &MessageFacts) -> anyhow::Result<&str> {
     Ok(&message.body)
 }
 
-fn show_together(story: &TogetherStory, output: &mut Output) -> anyhow::Result<()> {
+fn show_together(story: &TogetherStory, of: &Of, output: &mut Output) -> anyhow::Result<()> {
     for Member { exception, order_facts, owners, .. } in &story.members {
         let number = exception.order_number.as_deref().unwrap_or("-");
         let (value, reasons) = match order_facts {
@@ -473,9 +479,9 @@ fn show_together(story: &TogetherStory, output: &mut Output) -> anyhow::Result<(
     let count = story.members.len();
     if let Some(proposal) = &story.proposal {
         let reason = proposal.reason.as_deref().unwrap_or("its words were removed");
-        let (by, digest) = (&proposal.by, short(&proposal.digest));
+        let by = &proposal.by;
         output.line(&format!("{count} together, worth {worth}; {by} proposed to release them: {reason}"))?;
-        return output.line(&format!("  exception approve {} --proposal {digest}", story.exception));
+        return output.line(&format!("  {}", approved_by(story.exception, &proposal.digest, of)));
     }
     output.line(&format!("{count} together, worth {worth}; shown {}", short(&story.shown)))
 }
@@ -495,7 +501,8 @@ async fn release_together(
             one.exception
         )
     };
-    told(&place.release_together(one.exception, &TogetherRequest { shown: whole, reason }).await?, json, output)
+    let outcome = place.release_together(one.exception, &TogetherRequest { shown: whole, reason }).await?;
+    told(&outcome, None, one, json, output)
 }
 
 pub(super) fn short(digest: &str) -> &str {
@@ -543,23 +550,18 @@ async fn decide_one(decide: &Decide, json: bool, output: &mut Output) -> anyhow:
         queue: decide.queue.clone(),
         payload_hex,
     };
-    let follows = follows(decide.action, &kind, matches!(place, Place::Host(_)));
-    let outcome = place.decide(exception, &request).await?;
-    told(&outcome, json, output)?;
-    match follows.filter(|_| outcome.done && !json) {
-        Some(follows) => output.line(&follows),
-        None => Ok(()),
-    }
+    let follows = follows(decide.action, &kind, &decide.one.of);
+    told(&place.decide(exception, &request).await?, follows, &decide.one, json, output)
 }
 
 /// What comes of a decision later and by whom, where it only has something tried again.
-fn follows(action: ExceptionAction, kind: &str, is_running: bool) -> Option<String> {
+fn follows(action: ExceptionAction, kind: &str, of: &Of) -> Option<String> {
     let again = match (action, ExceptionKind::parse(kind)?) {
         (ExceptionAction::Retry, ExceptionKind::Document) => "document",
         (ExceptionAction::Retry | ExceptionAction::Correct, ExceptionKind::Delivery) => "delivery",
         _ => return None,
     };
-    let by = if is_running { "the running host" } else { "`portreeve serve`" };
+    let by = if of.running.server.is_some() { "the running host" } else { "`portreeve serve`" };
     Some(format!("the {again} is tried again by {by}, and a new exception is opened where that fails"))
 }
 
@@ -575,18 +577,28 @@ fn changed_in(message: &MessageFacts, from: &Path) -> anyhow::Result<Vec<u8>> {
 
 async fn approve(one: &One, proposal: &str, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let place = Place::to_act(one).await?;
-    let proposal = place.open_proposal(one.exception, proposal).await?;
-    told(&place.approve(one.exception, proposal).await?, json, output)
+    let story = place.story(one.exception).await?;
+    let action = story.proposal.as_ref().and_then(|proposal| ExceptionAction::parse(&proposal.action));
+    let follows = action.and_then(|action| follows(action, &story.exception.kind, &one.of));
+    let proposal = open_proposal(&story, proposal)?;
+    told(&place.approve(one.exception, proposal).await?, follows, one, json, output)
 }
 
 async fn refuse(one: &One, proposal: &str, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let place = Place::to_act(one).await?;
-    let proposal = place.open_proposal(one.exception, proposal).await?;
+    let proposal = open_proposal(&place.story(one.exception).await?, proposal)?;
     let story = place.refuse(one.exception, proposal).await?;
     if json { output.json(&story) } else { show(&story, &one.of, output) }
 }
 
-fn told(outcome: &DecisionOutcome, json: bool, output: &mut Output) -> anyhow::Result<()> {
+/// What a decision did, and what follows where it is carried out.
+fn told(
+    outcome: &DecisionOutcome,
+    follows: Option<String>,
+    one: &One,
+    json: bool,
+    output: &mut Output,
+) -> anyhow::Result<()> {
     if json {
         return output.json(outcome);
     }
@@ -594,8 +606,8 @@ fn told(outcome: &DecisionOutcome, json: bool, output: &mut Output) -> anyhow::R
     if let (Some(proposal), Some(until)) = (&outcome.proposal, &outcome.expires_at) {
         let missing = outcome.approvals_missing;
         return output.line(&format!(
-            "exception {exception} waits until {until} for {missing} more to agree: exception approve {exception} --proposal {}",
-            short(proposal)
+            "exception {exception} waits until {until} for {missing} more to agree: {}",
+            approved_by(exception, proposal, &one.of)
         ));
     }
     for Released { number, state, why, closed, .. } in outcome.order.iter().chain(&outcome.orders) {
@@ -605,7 +617,26 @@ fn told(outcome: &DecisionOutcome, json: bool, output: &mut Output) -> anyhow::R
     if outcome.order.is_none() && outcome.orders.is_empty() {
         output.line(&format!("exception {exception} is decided"))?;
     }
-    Ok(())
+    match follows.filter(|_| outcome.done) {
+        Some(follows) => output.line(&follows),
+        None => Ok(()),
+    }
+}
+
+/// The command by which somebody agrees.
+fn approved_by(exception: u64, proposal: &str, of: &Of) -> String {
+    format!("portreeve exception approve {exception} --proposal {} {}", short(proposal), of.typed())
+}
+
+/// The whole digest of the open proposal that somebody typed the beginning of.
+fn open_proposal(story: &ExceptionStory, typed: &str) -> anyhow::Result<Digest> {
+    let exception = story.exception.id;
+    let open = story.proposal.as_ref();
+    let open = open.with_context(|| format!("exception {exception} has no open proposal; it may have expired"))?;
+    match whole(typed, &open.digest)? {
+        Some(digest) => Ok(Digest::parse(&digest)?),
+        None => bail!("the open proposal of exception {exception} is {}, and not `{typed}`", short(&open.digest)),
+    }
 }
 
 /// The digest that somebody typed the beginning of; none where it is another one.
@@ -722,16 +753,6 @@ impl Place<Opened> {
         }
     }
 
-    /// The whole digest of the open proposal that somebody typed the beginning of.
-    async fn open_proposal(&self, exception: u64, typed: &str) -> anyhow::Result<Digest> {
-        let open = self.story(exception).await?.proposal;
-        let open = open.with_context(|| format!("exception {exception} has no open proposal; it may have expired"))?;
-        match whole(typed, &open.digest)? {
-            Some(digest) => Ok(Digest::parse(&digest)?),
-            None => bail!("the open proposal of exception {exception} is {}, and not `{typed}`", short(&open.digest)),
-        }
-    }
-
     async fn work(self, exception: u64, step: &Step) -> anyhow::Result<ExceptionStory> {
         match (self, step) {
             (Self::Host(server), Step::Claim) => post(&server, exception, "claim", &Empty {}).await,
@@ -830,14 +851,19 @@ mod tests {
     #[test]
     fn of_what_is_only_tried_again_it_is_told_by_whom_and_what_says_that_it_failed() {
         use ExceptionAction::{Abandon, Correct, Resubmit, Retry};
-        let document = follows(Retry, "document", false).unwrap_or_default();
+        let of = |server: Option<&str>| Of {
+            data: Data { data_dir: PathBuf::from("data") },
+            running: Running { server: server.map(str::to_owned), token_file: None },
+        };
+        let (folder, running) = (of(None), of(Some("http://127.0.0.1:9")));
+        let document = follows(Retry, "document", &folder).unwrap_or_default();
         let ends = "is tried again by `portreeve serve`, and a new exception is opened where that fails";
         assert_eq!(document, format!("the document {ends}"));
-        let delivery = follows(Correct, "delivery", true).unwrap_or_default();
+        let delivery = follows(Correct, "delivery", &running).unwrap_or_default();
         assert!(delivery.starts_with("the delivery is tried again by the running host, "), "{delivery}");
         // An input is looked at before the decision is told, and what nobody does is not told at all.
         for (action, kind) in [(Retry, "input"), (Resubmit, "input"), (Retry, "plugin"), (Abandon, "document")] {
-            assert_eq!(follows(action, kind, true), None, "{action:?} {kind}");
+            assert_eq!(follows(action, kind, &running), None, "{action:?} {kind}");
         }
     }
 

@@ -78,14 +78,18 @@ impl Data {
     }
 }
 
+/// A path that is no text is shown as well as it can be.
 fn path(file: &Path) -> String {
-    word(&file.display().to_string())
+    let text = file.display().to_string();
+    // Else it would be an option.
+    word(&if text.starts_with('-') { format!("./{text}") } else { text })
 }
 
-/// One word for a shell, whatever is in it.
+/// One word for a shell, whatever is in the text.
 fn word(text: &str) -> String {
-    let is_plain = |character: char| character.is_alphanumeric() || "-_./:@%+=,".contains(character);
-    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    let is_plain = |character: char| character.is_alphanumeric() || "-_./:@%+,".contains(character);
+    let is_whole = !text.is_empty() && text.chars().all(is_plain);
+    if is_whole { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// A part of an address, whatever somebody typed.
@@ -119,6 +123,8 @@ mod tests {
         let place = |folder: &str, server: Option<&str>| named(Path::new(folder), server).typed();
         assert_eq!(place("data", None), "--data-dir data/nowhere --as NAME --key-file FILE");
         assert_eq!(place("an old one's", None), r"--data-dir 'an old one'\''s/nowhere' --as NAME --key-file FILE");
+        assert_eq!(place("-x", None), "--data-dir ./-x/nowhere --as NAME --key-file FILE");
+        assert_eq!([word(""), word("=a")], ["''", "'=a'"]);
         let running = place("data", Some("http://127.0.0.1:9"));
         assert_eq!(running, "--server http://127.0.0.1:9 --token-file data/token");
     }

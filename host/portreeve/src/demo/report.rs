@@ -333,7 +333,10 @@ pub(super) fn print(report: &Report, output: &mut Output) -> anyhow::Result<()> 
         "beside them for a person: {} change(s) and cancellation(s) of these orders, {} document(s) that nothing could be made of",
         report.order_events, report.unmapped
     ))?;
-    output.line(&format!("{} input(s) rejected, {} duplicate(s): no orders", report.rejected_inputs, report.duplicates))?;
+    output.line(&format!(
+        "{} input(s) rejected, {} duplicate(s): no orders",
+        report.rejected_inputs, report.duplicates
+    ))?;
     if report.unparsed_inputs > 0 {
         output.line(&format!("{} input(s) kept unread: a connector failed on them", report.unparsed_inputs))?;
     }
