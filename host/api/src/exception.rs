@@ -396,9 +396,9 @@ pub async fn are_queues(store: &dyn Store, people: &People, queues: &[String]) -
     if people.queues().next().is_none() {
         return Ok(());
     }
-    for queue in queues {
+    for queue in queues.iter().filter(|queue| !people.has_queue(queue)) {
         let wanted = ExceptionsWanted { queues: vec![queue.clone()], limit: 1, ..ExceptionsWanted::default() };
-        if !people.has_queue(queue) && store.exceptions_wanted(wanted).await?.is_empty() {
+        if store.exceptions_wanted(wanted).await?.is_empty() {
             let known = people.queues().map(str::to_owned).collect();
             return Err(ListError::NoQueue { found: queue.clone(), known });
         }

@@ -59,6 +59,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use anyhow::Context;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use portreeve_pipeline::Clock;
 use portreeve_registry::grant::without_effect;
@@ -202,6 +203,17 @@ enum Command {
     /// of the tables beside them: `portreeve audit verify --help` says what is covered and what is not.
     #[command(subcommand)]
     Audit(audit::Command),
+}
+
+/// One of these, by its word; help lists all.
+fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
+    all: [T; N],
+    word: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(all.map(word)).try_map(move |typed| {
+        let known = all.into_iter().find(|one| word(*one) == typed);
+        known.ok_or("there is no such word")
+    })
 }
 
 /// A folder of configuration that is looked at.

@@ -227,7 +227,7 @@ pub(super) fn quoted(names: impl IntoIterator<Item = impl fmt::Display>) -> Stri
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail loudly")]
 
     use portreeve_registry::DeclaredMessage;
@@ -235,21 +235,23 @@ mod tests {
 
     use super::*;
 
+    /// A plugin that says no more of itself than what it handles, and what follows there.
+    pub(in crate::route) fn manifest(name: &str, kind: &str, handles: &str) -> (PluginName, Manifest) {
+        let text = format!(
+            "[plugin]\nname = \"{name}\"\nversion = \"0.1.0\"\nkind = \"{kind}\"\n\
+             contract = \"portreeve:plugin@0.1.0\"\ndescription = \"Some.\"\npublisher = \"acme\"\n\
+             license = \"MIT\"\n[handles]\n{handles}\n"
+        );
+        (PluginName::parse(name).unwrap(), Manifest::parse(&text).unwrap())
+    }
+
     /// A transformer with a kind of its own for what an order waits for, and a connector that takes less.
     fn plugins() -> Manifests {
-        let manifest = |name: &str, kind: &str, rest: &str| {
-            let text = format!(
-                "[plugin]\nname = \"{name}\"\nversion = \"0.1.0\"\nkind = \"{kind}\"\n\
-                 contract = \"portreeve:plugin@0.1.0\"\ndescription = \"Some.\"\npublisher = \"acme\"\n\
-                 license = \"MIT\"\n{rest}"
-            );
-            (PluginName::parse(name).unwrap(), Manifest::parse(&text).unwrap())
-        };
-        let out = "[handles]\nrenders = [\"x/855\", \"x/940\", \"x/810\"]\n\
+        let out = "renders = [\"x/855\", \"x/940\", \"x/810\"]\n\
                    [messages.\"x/855\"]\nof = [\"order.accepted\", \"order.rejected\"]\n\
                    [messages.\"x/855-held\"]\nof = [\"order.created\"]\nrenders = \"x/855\"\n\
                    [messages.\"x/940\"]\nof = [\"order.created\"]\n";
-        let send = "[handles]\ndelivers = [\"x/855\", \"x/940\", \"x/note\"]\n";
+        let send = "delivers = [\"x/855\", \"x/940\", \"x/note\"]\n";
         [manifest("out", "transformer", out), manifest("send", "connector", send)].into()
     }
 

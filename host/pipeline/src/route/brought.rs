@@ -85,21 +85,13 @@ fn unread(channel: &Channel, kind: &str, transformer: &PluginName, plugins: &Man
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail loudly")]
 
-    use portreeve_registry::Manifest;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::route::asked::tests::manifest;
 
     /// A connector that is sent documents, one that asks for others, and who reads most of them.
     fn plugins() -> Manifests {
-        let manifest = |name: &str, kind: &str, handles: &str| {
-            let text = format!(
-                "[plugin]\nname = \"{name}\"\nversion = \"0.1.0\"\nkind = \"{kind}\"\n\
-                 contract = \"portreeve:plugin@0.1.0\"\ndescription = \"Some.\"\npublisher = \"acme\"\n\
-                 license = \"MIT\"\n[handles]\n{handles}\n"
-            );
-            (PluginName::parse(name).unwrap(), Manifest::parse(&text).unwrap())
-        };
         [
             manifest("sent", "connector", "receives = [\"x/850\", \"x/997\", \"x/new\"]"),
             manifest("fetched", "connector", "receives = [\"x/invoice\"]"),

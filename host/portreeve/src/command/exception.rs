@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hyper::Method;
 use portreeve_api::exception::together::{Member, TogetherRequest, TogetherStory};
 use portreeve_api::exception::{
@@ -29,7 +28,7 @@ use serde::de::DeserializeOwned;
 use super::acting::{self, Acting};
 use super::looking::{Place, asked, encoded};
 use super::plugin::{Of, understood};
-use super::{BadUsage, Data};
+use super::{BadUsage, Data, one_of};
 use crate::client::Server;
 use crate::config::Files;
 use crate::files;
@@ -135,7 +134,7 @@ pub(super) struct Which {
     #[arg(long = "queue", value_name = "QUEUE")]
     queues: Vec<String>,
     /// Only what is of this kind.
-    #[arg(long, value_parser = kinds())]
+    #[arg(long, value_parser = one_of(ExceptionKind::ALL, ExceptionKind::as_str))]
     kind: Option<ExceptionKind>,
 }
 
@@ -183,12 +182,6 @@ pub(super) struct Decide {
 fn action(text: &str) -> Result<ExceptionAction, String> {
     ExceptionAction::parse(text)
         .ok_or_else(|| format!("expected one of {}", ExceptionAction::ALL.map(ExceptionAction::as_str).join(", ")))
-}
-
-/// By their words, which help lists.
-fn kinds() -> impl TypedValueParser<Value = ExceptionKind> {
-    PossibleValuesParser::new(ExceptionKind::ALL.map(ExceptionKind::as_str))
-        .try_map(|word| ExceptionKind::parse(&word).ok_or("there is no such kind"))
 }
 
 pub(super) async fn run(command: Command, json: bool, output: &mut Output) -> anyhow::Result<()> {
@@ -421,7 +414,7 @@ fn show(story: &ExceptionStory, of: &Of, output: &mut Output) -> anyhow::Result<
 /// brought it, or that asked for something else. What goes out is seen by `exception message`.
 fn bytes_of(kind: &str, input: Option<&str>, of: &Of) -> Option<String> {
     use ExceptionKind::{Change, Document, Held, Input, Order};
-    let comes_in = [Input, Document, Held, Order, Change].iter().any(|about| about.as_str() == kind);
+    let comes_in = matches!(ExceptionKind::parse(kind)?, Input | Document | Held | Order | Change);
     let (input, place) = (input.filter(|_| comes_in)?, of.typed());
     Some(format!(
         "the bytes that it came in, for whoever works on the channel's queue: \
@@ -848,13 +841,14 @@ mod tests {
     use super::*;
     use crate::command::Running;
 
+    fn of(server: Option<&str>) -> Of {
+        let data = Data { data_dir: PathBuf::from("data") };
+        Of { data, running: Running { server: server.map(str::to_owned), token_file: None } }
+    }
+
     #[test]
     fn of_what_is_only_tried_again_it_is_told_by_whom_and_what_says_that_it_failed() {
         use ExceptionAction::{Abandon, Correct, Resubmit, Retry};
-        let of = |server: Option<&str>| Of {
-            data: Data { data_dir: PathBuf::from("data") },
-            running: Running { server: server.map(str::to_owned), token_file: None },
-        };
         let (folder, running) = (of(None), of(Some("http://127.0.0.1:9")));
         let document = follows(Retry, "document", &folder).unwrap_or_default();
         let ends = "is tried again by `portreeve serve`, and a new exception is opened where that fails";
@@ -870,8 +864,7 @@ mod tests {
     #[test]
     fn the_bytes_are_named_of_what_came_in_and_of_nothing_that_goes_out_or_stands_still() {
         use ExceptionKind::{Change, Document, Held, Input, Order};
-        let data = Data { data_dir: PathBuf::from("data") };
-        let of = Of { data, running: Running { server: None, token_file: None } };
+        let of = of(None);
         for kind in ExceptionKind::ALL {
             let is_named = matches!(kind, Input | Document | Held | Order | Change);
             let said = bytes_of(kind.as_str(), Some("sha256:00"), &of);

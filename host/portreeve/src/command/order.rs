@@ -1,7 +1,6 @@
 //! `order`: what operators look at.
 
 use anyhow::{Context, bail};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use portreeve_api::{Course, Delivery, REVIEWS_SHOWN_MAX, Review};
 use portreeve_model::{Money, OrderId};
 use portreeve_pipeline::decision::DecisionRecord;
@@ -16,7 +15,7 @@ use portreeve_store::contract::{
 use portreeve_store::{Store, StoreError};
 use serde::Serialize;
 
-use super::Data;
+use super::{Data, one_of};
 use crate::clock::SystemClock;
 use crate::host::Host;
 use crate::output::Output;
@@ -29,7 +28,7 @@ pub(super) enum Command {
     /// All orders, in journal order.
     List {
         /// Only those in this state.
-        #[arg(long, value_parser = order_states())]
+        #[arg(long, value_parser = one_of(OrderState::ALL, OrderState::as_str))]
         state: Option<OrderState>,
         #[command(flatten)]
         data: Data,
@@ -82,14 +81,6 @@ fn list_one(order: &OrderView, json: bool, output: &mut Output) -> anyhow::Resul
     }
     let state = order.state.as_str();
     output.line(&format!("{}  {:<16}  {state:<9}  {:>16}  {}", order.id, order.number, order.value, order.why))
-}
-
-/// By their words, which help lists.
-fn order_states() -> impl TypedValueParser<Value = OrderState> {
-    PossibleValuesParser::new(OrderState::ALL.map(OrderState::as_str)).try_map(|text| {
-        let known = OrderState::ALL.into_iter().find(|state| state.as_str() == text);
-        known.ok_or("there is no such state")
-    })
 }
 
 async fn show(text: &str, data: &Data, json: bool, output: &mut Output) -> anyhow::Result<()> {
