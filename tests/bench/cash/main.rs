@@ -9,6 +9,7 @@
 //! … -- --orders 100000 --rounds 10          CPU by stage, round by round, on the short road
 //! … -- --road whole --orders 50000 --rounds 5    the same on the whole one
 //! … -- --orders 100000 --rounds 10 --pairs 5    then rounds over that store and a new one in turn
+//! … -- --orders 2000 --rounds 1 --pairs 30 --store FOLDER    the same over the store of an earlier run
 //! … -- --outage                             10,000 orders with and without an outage
 //! … -- --outage --orders 10000 --per-second 100
 //! ```
@@ -43,7 +44,8 @@
 //! With `--rounds` the stages run one after the other, so that the host's CPU of each is its own, what
 //! the ERP is asked for counted with what comes in; the store grows from round to round, and the last
 //! round is to cost what the first one did, by a ruler that the machine is measured with beside it.
-//! They take the short road unless it is said: a million orders of it are 60 GB.
+//! They take the short road unless it is said: a million orders of it are 60 GB. With `--store` the store
+//! that grows lies in a folder of its own and stays there, and a later run goes on with what it has.
 //!
 //! With `--outage` orders come at a pace that the host is not busy with, three times, each time into a
 //! new folder. The second time one system's port is closed from the first order on, until the others
@@ -72,6 +74,8 @@ mod setup;
 mod stages;
 mod standins;
 
+use std::path::PathBuf;
+
 use anyhow::{Context, bail, ensure};
 
 use self::road::Road;
@@ -96,6 +100,8 @@ pub(crate) struct Options {
     pub(crate) rounds: Option<u32>,
     /// Rounds over the grown store and a new one in turn, behind those.
     pub(crate) pairs: u32,
+    /// Where the store that grows lies, if it is to stay.
+    pub(crate) store: Option<PathBuf>,
     pub(crate) outage: bool,
     role: Option<String>,
     rest: Vec<String>,
@@ -113,6 +119,7 @@ impl Options {
             load,
             rounds: None,
             pairs: 0,
+            store: None,
             outage: false,
             role: None,
             rest: Vec::new(),
@@ -137,6 +144,9 @@ impl Options {
                 "--per-second" => options.load.per_second = number()?,
                 "--rounds" => options.rounds = Some(number()?),
                 "--pairs" => options.pairs = number()?,
+                "--store" => {
+                    options.store = Some(arguments.next().context("`--store` needs a folder")?.into());
+                }
                 "--outage" => options.outage = true,
                 "--role" => {
                     options.role = arguments.next();
@@ -147,7 +157,7 @@ impl Options {
                 "--bench" => {}
                 other => {
                     bail!(
-                        "`{other}` is unknown; expected --json, --road short|whole, --orders N, --per-input N, --senders N, --rounds N, --pairs N, --outage or --per-second N"
+                        "`{other}` is unknown; expected --json, --road short|whole, --orders N, --per-input N, --senders N, --rounds N, --pairs N, --store FOLDER, --outage or --per-second N"
                     )
                 }
             }
@@ -155,6 +165,11 @@ impl Options {
         // A million orders of the whole road are more than the disk of such a machine holds.
         options.road = road.unwrap_or(if options.rounds.is_some() { Road::Short } else { Road::Whole });
         ensure!(options.pairs == 0 || options.rounds.is_some(), "`--pairs N` comes behind `--rounds N`");
+        // The ERP of another run would give its numbers a second time, by which invoices find their orders.
+        ensure!(
+            options.store.is_none() || (options.rounds.is_some() && options.road == Road::Short),
+            "`--store FOLDER` comes with `--rounds N` on the short road"
+        );
         Ok(options)
     }
 }

@@ -109,8 +109,9 @@ target = "plan"
 kind = "business-central/cancel"
 "#;
 
-/// Writes it into the folder.
-pub(crate) fn write(folder: &Path, origins: &Origins, road: Road) -> anyhow::Result<()> {
+/// Writes it into the folder, whose store has orders of another warehouse `before`: each gives numbers from 1 on,
+/// and has a name of its own.
+pub(crate) fn write(folder: &Path, origins: &Origins, road: Road, before: u32) -> anyhow::Result<()> {
     setup::write(folder, &origins.erp, false)?;
     let path = folder.join(CONFIG).join("portreeve.toml");
     let mut text = std::fs::read_to_string(&path)?;
@@ -123,7 +124,7 @@ pub(crate) fn write(folder: &Path, origins: &Origins, road: Road) -> anyhow::Res
         "\n[[plugin]]\nname = \"wms-rest\"\ncomponent = \"wms-rest.wasm\"\nrequests_per_second = 20000\n\
          grant = {{ http = [\"GET\", \"POST\"], limits = {{ wall_ms = 45000 }} }}\n{}\
          \n[[plugin]]\nname = \"wms-documents\"\ncomponent = \"wms-documents.wasm\"\n\
-         \n[[sender]]\nchannel = \"wms\"\nid = \"wms\"\ntoken_sha256 = \"{}\"\n\
+         \n[[sender]]\nchannel = \"wms\"\nid = \"wms-{before}\"\ntoken_sha256 = \"{}\"\n\
          \n[[channel]]\nid = \"wms\"\nconnector = \"wms-rest\"\ndocuments = {{ \"wms-rest/event\" = \"wms-documents\" }}\n\
          target = \"erp\"\nexception_queue = \"integration\"\nsays = [\"inventory.allocated\", \"shipment.picked\", \
          \"shipment.packed\", \"shipment.dispatched\", \"shipment.confirmed\"]\n\

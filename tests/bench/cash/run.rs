@@ -1,6 +1,6 @@
 //! One run: all orders, from the first post until every system has what it gets.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -15,10 +15,15 @@ use crate::{Options, load};
 /// A run that takes longer than this is stuck.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
+/// Where the store is in the folder of a run.
+const STORE: &str = "data/store/portreeve.db";
+
 /// A host in a folder of its own, with the systems around it.
 pub(crate) struct Session {
     folder: TempDir,
     road: Road,
+    /// Orders of earlier runs in its store, of which the systems around it know nothing.
+    pub(crate) before: u32,
     pub(crate) standins: StandIns,
     pub(crate) host: Role,
     pub(crate) address: String,
@@ -27,26 +32,46 @@ pub(crate) struct Session {
 impl Session {
     /// Starts everything; the host in one of its roles.
     pub(crate) fn start(role: &'static str, road: Road) -> anyhow::Result<Self> {
-        Self::around(role, road, false)
+        Self::around(role, road, false, None)
     }
 
     /// The same, with one system whose port can be closed.
     pub(crate) fn with_an_outage(road: Road) -> anyhow::Result<Self> {
-        Self::around("host", road, true)
+        Self::around("host", road, true, None)
     }
 
-    fn around(role: &'static str, road: Road, may_close: bool) -> anyhow::Result<Self> {
+    /// The same, stage by stage, with a store that stays where it is, and goes on with what it has.
+    pub(crate) fn with_a_store(store: Option<&Path>, road: Road) -> anyhow::Result<Self> {
+        Self::around("stages", road, false, store)
+    }
+
+    fn around(role: &'static str, road: Road, may_close: bool, store: Option<&Path>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let (standins, origins) = StandIns::start(may_close)?;
-        road::write(folder.path(), &origins, road)?;
+        let before = match store {
+            Some(store) => {
+                for part in ["data", "state"] {
+                    std::fs::create_dir_all(store.join(part))?;
+                    std::os::unix::fs::symlink(std::path::absolute(store.join(part))?, folder.path().join(part))?;
+                }
+                orders_in(&folder.path().join(STORE))?
+            }
+            None => 0,
+        };
+        road::write(folder.path(), &origins, road, before)?;
         let path = folder.path().to_str().context("the temporary folder's name is no text")?.to_owned();
         let mut host = Role::host(role, path)?;
         let address = host.line()?;
-        Ok(Self { folder, road, standins, host, address })
+        Ok(Self { folder, road, before, standins, host, address })
     }
 
     pub(crate) fn store(&self) -> PathBuf {
-        self.folder.path().join("data/store/portreeve.db")
+        self.folder.path().join(STORE)
+    }
+
+    /// What the books say when all orders of the store, of which there are so many, went the whole way.
+    pub(crate) fn all_books(&self, orders: u32) -> Books {
+        Books::all_of(orders - self.before, self.road)
     }
 
     /// Waits until the books say something.
@@ -82,6 +107,14 @@ impl Session {
         self.standins.0.stop()?;
         Ok(self.folder)
     }
+}
+
+/// Orders in a store, if there is one.
+fn orders_in(store: &Path) -> anyhow::Result<u32> {
+    if !store.exists() {
+        return Ok(0);
+    }
+    Ok(rusqlite::Connection::open(store)?.query_row("SELECT count(*) FROM orders", [], |row| row.get(0))?)
 }
 
 /// What the processes said of a run.

@@ -19,7 +19,6 @@ use serde_json::json;
 use crate::road::Road;
 use crate::role::numbers;
 use crate::run::Session;
-use crate::standins::Books;
 use crate::{Options, load};
 
 /// In the order in which an order meets them, and what all of them cost together.
@@ -50,6 +49,8 @@ struct Round {
     stages: [f64; STAGES.len()],
     /// Of the ruler, on average.
     ruler_us: f64,
+    /// Of the microseconds those that the kernel took.
+    kernel_us: f64,
     /// What the host read and wrote per order.
     io_kib: [f64; 2],
 }
@@ -64,7 +65,7 @@ impl Round {
             STAGES.iter().zip(self.stages).map(|(stage, us)| ((*stage).to_owned(), json!(us))).collect();
         let [read, written] = self.io_kib;
         json!({
-            "orders": self.orders, "cpu us per order": stages, "ruler us": self.ruler_us,
+            "orders": self.orders, "cpu us per order": stages, "of them the kernel's": self.kernel_us, "ruler us": self.ruler_us,
             "read KiB per order": read, "written KiB per order": written
         })
     }
@@ -74,7 +75,14 @@ impl std::fmt::Display for Round {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let stages: String = self.stages.iter().map(|us| format!("{us:>9.1}")).collect();
         let [read, written] = self.io_kib;
-        write!(f, "{:>10} {stages} {:>9.1} {:>43.0} {read:>9.1} {written:>9.1}", self.orders, self.all(), self.ruler_us)
+        write!(
+            f,
+            "{:>10} {stages} {:>9.1} {:>9.1} {:>43.0} {read:>9.1} {written:>9.1}",
+            self.orders,
+            self.all(),
+            self.kernel_us,
+            self.ruler_us
+        )
     }
 }
 
@@ -107,16 +115,18 @@ impl Spent {
 pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     let rounds = options.rounds.unwrap_or(1);
     let per_round = (options.orders / rounds).max(1);
-    let mut session = Session::start("stages", options.road)?;
+    let mut session = Session::with_a_store(options.store.as_deref(), options.road)?;
+    let before = session.before;
     let mut out = std::io::stdout().lock();
     if !options.json {
         writeln!(out, "rounds on the {} road", options.road)?;
         writeln!(
             out,
-            "{:>10} {} {:>9}  microseconds of the host's CPU per order, {:>9} {:>9} {:>9} KiB per order",
+            "{:>10} {} {:>9} {:>9}  microseconds of the host's CPU per order, {:>9} {:>9} {:>9} KiB per order",
             "orders",
             STAGES.map(|stage| format!("{stage:>9}")).concat(),
             "all",
+            "kernel",
             "ruler",
             "read",
             "written"
@@ -130,7 +140,7 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     };
     let mut measured: Vec<Round> = Vec::new();
     for round in 0..rounds {
-        let round = one_round(&mut session, options, round * per_round, per_round)?;
+        let round = one_round(&mut session, options, before + round * per_round, per_round)?;
         say(&mut out, &round)?;
         measured.push(round);
     }
@@ -139,15 +149,15 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
         // Each goes first as often as the other, or a machine that gets slower looks like growth.
         let mut grown = None;
         if pair % 2 == 1 {
-            grown = Some(one_round(&mut session, options, (rounds + pair) * per_round, per_round)?);
+            grown = Some(one_round(&mut session, options, before + (rounds + pair) * per_round, per_round)?);
         }
-        let mut new = Session::start("stages", options.road)?;
+        let mut new = Session::with_a_store(None, options.road)?;
         one_round(&mut new, options, 0, NEW_STORE)?;
         let small = one_round(&mut new, options, NEW_STORE, per_round)?;
         new.stop()?;
         let grown = match grown {
             Some(grown) => grown,
-            None => one_round(&mut session, options, (rounds + pair) * per_round, per_round)?,
+            None => one_round(&mut session, options, before + (rounds + pair) * per_round, per_round)?,
         };
         say(&mut out, &small)?;
         say(&mut out, &grown)?;
@@ -198,14 +208,14 @@ fn ruler_us() -> f64 {
 /// New orders go the whole way, stage by stage.
 fn one_round(session: &mut Session, options: &Options, first: u32, orders: u32) -> anyhow::Result<Round> {
     let mut spent = Spent::default();
-    let [read_before, written_before] = numbers(&session.host.ask("io")?)?;
+    let [kernel_before, read_before, written_before] = numbers(&session.host.ask("kernel")?)?;
     let mut used = session.host.cpu_us()?;
     let address = session.address.clone();
     let mut load = load::start(&address, first, orders, load::Shape { per_second: 0, ..options.load })?;
     load.line()?;
     load.stop()?;
     spent.count("accept", session, &mut used)?;
-    let all = Books::all_of(first + orders, options.road);
+    let all = session.all_books(first + orders);
     for tried in 0.. {
         // To the ERP; its word; to the warehouse and into the plan.
         for stage in ["decide", "deliver", "decide", "deliver"] {
@@ -236,12 +246,13 @@ fn one_round(session: &mut Session, options: &Options, first: u32, orders: u32) 
         std::thread::sleep(TRY_EVERY);
     }
     spent.stage("index", session, &mut used)?;
-    let [read, written] = numbers(&session.host.ask("io")?)?;
+    let [kernel, read, written] = numbers(&session.host.ask("kernel")?)?;
     let per_order = |figure: f64| figure / f64::from(orders);
     Ok(Round {
         orders: first + orders,
         stages: spent.stages.map(per_order),
         ruler_us: spent.ruler_us / spent.rulers,
+        kernel_us: per_order(kernel - kernel_before),
         io_kib: [read - read_before, written - written_before].map(|bytes| per_order(bytes) / 1_024.0),
     })
 }

@@ -23,6 +23,9 @@ use crate::setup;
 /// How often a poll that is not due yet is looked at.
 const POLL_EVERY: Duration = Duration::from_millis(50);
 
+/// Of the kernel's clock for users (`USER_HZ`, time(7)), which is 100 on every machine that this runs on.
+const TICK_US: u64 = 10_000;
+
 /// What `init` does. It compiles what is not in the cache, and what that takes is not the
 /// host's that is measured.
 pub(crate) async fn init(arguments: &[String]) -> anyhow::Result<()> {
@@ -58,7 +61,7 @@ pub(crate) async fn stages(arguments: &[String]) -> anyhow::Result<()> {
     while let Some(question) = questions.next_line().await? {
         match question.as_str() {
             "usage" => answer(&usage()?),
-            "io" => answer(&io()?),
+            "kernel" => answer(&kernel()?),
             "decide" => {
                 while !host.pipeline.decide(host::DECIDE_BATCH).await?.is_empty() {}
                 answer("decided");
@@ -96,11 +99,17 @@ pub(crate) async fn stages(arguments: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the host read and wrote so far, in bytes: files and sockets, also what never left memory.
-fn io() -> anyhow::Result<String> {
+/// What the kernel did for the host so far: its CPU in microseconds, and the bytes that were read and
+/// written, of files and sockets, also what never left memory.
+fn kernel() -> anyhow::Result<String> {
+    let stat = std::fs::read_to_string("/proc/self/stat").context("/proc is not there")?;
+    // proc_pid_stat(5): `stime` is the 15th, and the second one may hold spaces.
+    let (_, fields) = stat.rsplit_once(") ").context("a line of /proc/self/stat without a name")?;
+    let ticks: u64 = fields.split(' ').nth(12).context("no stime")?.parse()?;
+    let us = ticks * TICK_US;
     let text = std::fs::read_to_string("/proc/self/io").context("/proc is not there")?;
     let bytes = |name: &'static str| text.lines().find_map(|line| line.strip_prefix(name)).context(name);
-    Ok(format!("{} {}", bytes("rchar:")?.trim(), bytes("wchar:")?.trim()))
+    Ok(format!("{us} {} {}", bytes("rchar:")?.trim(), bytes("wchar:")?.trim()))
 }
 
 /// Everything that `serve` does, in the folder of the run.
