@@ -116,6 +116,27 @@ fn delivered(orders: i64) -> Connection {
 }
 
 #[test]
+fn a_start_costs_nothing_for_deliveries_that_are_over() {
+    let cost = |orders: i64| {
+        let connection = delivered(orders);
+        connection.execute_batch(concat!(include_str!("poll.sql"), include_str!("subscription.sql"))).unwrap();
+        let pending = "UPDATE outbox SET state = 'pending', lease_until = 5 WHERE seq IN (2, ?1)";
+        connection.execute(pending, [orders]).unwrap();
+        rows::end_claims(&connection).unwrap();
+        let ended = "SELECT count(*) FROM outbox WHERE state = 'pending' AND lease_until = 0";
+        assert_eq!(connection.query_row(ended, [], |row| row.get::<_, i64>(0)).unwrap(), 2);
+        rows::END_CLAIMS.map(|sql| {
+            let mut end = connection.prepare(sql).unwrap();
+            end.execute([]).unwrap();
+            end.get_status(StatementStatus::VmStep)
+        })
+    };
+    let (few, many) = (cost(10), cost(10_000));
+    assert!(few.iter().all(|steps| *steps > 0), "{few:?}");
+    assert!(many.iter().zip(few).all(|(many, few)| *many <= few + few / 10), "{few:?} steps, then {many:?}");
+}
+
+#[test]
 fn counting_for_a_report_costs_nothing_for_what_went_as_usual() {
     let cost = |orders: i64| {
         let connection = delivered(orders);

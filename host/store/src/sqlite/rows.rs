@@ -731,17 +731,19 @@ pub(super) fn claim(
 /// Ends the claims of earlier processes: who opens the folder has its lock, so none of
 /// them lives. What one of them may have sent is asked about no sooner than it said.
 pub(super) fn end_claims(connection: &Connection) -> Result<()> {
-    connection
-        .execute_batch(
-            "UPDATE outbox SET lease_until = CASE WHEN unresolved THEN min(lease_until, ask_at) ELSE 0 END
-             WHERE state = 'pending' AND lease_until > 0;
-             UPDATE outbox SET lease_until = min(lease_until, ask_at)
-             WHERE state = 'withheld' AND unresolved = 1 AND lease_until > 0;
-             UPDATE poll SET lease_until = 0 WHERE lease_until > 0;
-             UPDATE subscription SET lease_until = 0 WHERE lease_until > 0;",
-        )
-        .map_err(failed)
+    END_CLAIMS.iter().try_for_each(|end| connection.execute(end, []).map(drop)).map_err(failed)
 }
+
+/// Of deliveries those that bar others are looked at: the rest are over, and nobody claims them.
+pub(super) const END_CLAIMS: [&str; 4] = [
+    "UPDATE outbox INDEXED BY outbox_line
+     SET lease_until = CASE WHEN unresolved THEN min(lease_until, ask_at) ELSE 0 END
+     WHERE bars AND state = 'pending' AND lease_until > 0",
+    "UPDATE outbox INDEXED BY outbox_in_doubt SET lease_until = min(lease_until, ask_at)
+     WHERE state = 'withheld' AND unresolved = 1 AND lease_until > 0",
+    "UPDATE poll SET lease_until = 0 WHERE lease_until > 0",
+    "UPDATE subscription SET lease_until = 0 WHERE lease_until > 0",
+];
 
 /// The targets of rows that are the first in line: a step in the index for each, however many
 /// rows it has.
