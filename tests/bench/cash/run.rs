@@ -109,12 +109,19 @@ impl Session {
     }
 }
 
-/// Orders in a store, if there is one.
+/// Orders in a store, if there is one. What a run left that was broken off would be told to this one's systems.
 fn orders_in(store: &Path) -> anyhow::Result<u32> {
     if !store.exists() {
         return Ok(0);
     }
-    Ok(rusqlite::Connection::open(store)?.query_row("SELECT count(*) FROM orders", [], |row| row.get(0))?)
+    let store = rusqlite::Connection::open_with_flags(store, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let left = "SELECT EXISTS (SELECT 1 FROM document WHERE state = 'undecided')
+                       OR EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_line WHERE bars)";
+    ensure!(
+        !store.query_row(left, [], |row| row.get::<_, bool>(0))?,
+        "the run that grew the store was broken off, and orders of it are under way; begin with another folder"
+    );
+    Ok(store.query_row("SELECT count(*) FROM orders", [], |row| row.get(0))?)
 }
 
 /// What the processes said of a run.

@@ -49,7 +49,7 @@ struct Round {
     stages: [f64; STAGES.len()],
     /// Of the ruler, on average.
     ruler_us: f64,
-    /// Of the microseconds those that the kernel took.
+    /// Of the microseconds those that the kernel took, by its own sampling: over many rounds it says something.
     kernel_us: f64,
     /// What the host read and wrote per order.
     io_kib: [f64; 2],
@@ -77,7 +77,7 @@ impl std::fmt::Display for Round {
         let [read, written] = self.io_kib;
         write!(
             f,
-            "{:>10} {stages} {:>9.1} {:>9.1} {:>43.0} {read:>9.1} {written:>9.1}",
+            "{:>10} {stages} {:>9.1} {:>9.1} {:>52.0} {read:>9.1} {written:>9.1}",
             self.orders,
             self.all(),
             self.kernel_us,
