@@ -48,6 +48,7 @@ mod notice;
 mod operation;
 
 mod package;
+mod pages;
 
 mod pause;
 
@@ -104,6 +105,7 @@ use crate::contract::{
     WaitingDeliveries, WaitingOrders, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, SubscriptionPermit};
+use pages::WritersPages;
 use reader::Reader;
 use writer::Writer;
 
@@ -175,6 +177,7 @@ impl SqliteStore {
         let lock = lock(folder)?;
         let file = folder.join("portreeve.db");
         let mut connection = connect(&file)?;
+        let pages = WritersPages::of(&connection)?;
         migrate(&mut connection)?;
         rows::end_claims(&connection)?;
         prepare(&mut connection).map_err(failed)?;
@@ -182,7 +185,7 @@ impl SqliteStore {
         let people = connect(&file)?;
         people.pragma_update(None, "cache_size", -PEOPLES_CACHE_KIB).map_err(failed)?;
         let people = Arc::new(Reader::start("portreeve-views", people)?);
-        Ok(Self { writer: Writer::start(connection)?, reader, people, _lock: Some(lock) })
+        Ok(Self { writer: Writer::start(connection, pages)?, reader, people, _lock: Some(lock) })
     }
 
     /// Opens an existing store for reading alone, also while a host works on it:
@@ -246,9 +249,8 @@ fn connect(file: &Path) -> Result<Connection, StoreError> {
     // key must not survive in a free page. temp_store: what a savepoint may have to
     // undo is a few pages, and needs no file. wal_autocheckpoint: a page that changes in
     // every commit is copied to its place once for 32 MiB of log instead of for 4.
-    // cache_size: what a usual commit touches, and not much more. While the file is smaller than 1 GiB SQLite
-    // looks through the whole cache at each commit: when it splits a page it names one at that
-    // place for a moment, and from then on takes it for the last.
+    // cache_size: what a usual commit touches, and not much more; `pages` says why not, and when the writer keeps
+    // more.
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;

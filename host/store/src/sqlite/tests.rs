@@ -15,7 +15,7 @@ use rusqlite::{Connection, hooks::Wal};
 use tempfile::TempDir;
 
 use super::writer::QUEUE_MAX;
-use super::{SCHEMA_VERSION, SqliteStore};
+use super::{PEOPLES_CACHE_KIB, SCHEMA_VERSION, SqliteStore, failed, pages};
 use crate::conformance::fixture::{
     ALL, ASK_MS, HOLD_MS, NOW, abandon, about_order, applied, ask_to_cancel, claim, cleared, commit, dead, decision_of,
     event_in, held, hold_back, input, input_id, keep, kept_back, leaf, lease, leaves, next, observe, order_id,
@@ -137,6 +137,19 @@ async fn whoever_only_reads_a_folder_of_a_build_that_waited_for_no_messages_sees
     let reader: Arc<dyn Store> = Arc::new(SqliteStore::open_to_read(folder.folder.path()).unwrap());
     assert_eq!(reader.exceptions(ALL).await.unwrap(), expected);
     assert_eq!(reader.late_messages(NOW, ALL).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn of_a_small_file_the_writer_keeps_what_others_keep() {
+    let folder = Folder::new();
+    let store = folder.try_open().unwrap();
+    let kept_kib = |connection: &Connection| {
+        let kept = connection.query_row("PRAGMA cache_size", [], |row| row.get::<_, i64>(0));
+        kept.map(i64::saturating_neg).map_err(failed)
+    };
+    assert_eq!(store.writer.write(move |tx| kept_kib(tx)).await.unwrap(), pages::SMALL_KIB);
+    assert_eq!(store.read(kept_kib).await.unwrap(), pages::SMALL_KIB);
+    assert_eq!(store.read_for_people(kept_kib).await.unwrap(), PEOPLES_CACHE_KIB);
 }
 
 /// Polled once, without tokio's budget for a task, which a thousand of these exceed.

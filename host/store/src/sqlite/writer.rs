@@ -28,6 +28,7 @@ use tokio::sync::oneshot;
 
 use crate::contract::StoreError;
 use crate::sqlite::failed;
+use crate::sqlite::pages::WritersPages;
 use crate::sqlite::worker::Worker;
 
 /// Writes that may wait for the writer. A burst beyond it is answered with busy.
@@ -108,9 +109,10 @@ pub(super) struct Writer(Option<Worker<Box<dyn Job>>>);
 
 impl Writer {
     /// Starts the thread; it ends when the last sender is gone.
-    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+    pub(super) fn start(connection: Connection, mut pages: WritersPages) -> Result<Self, StoreError> {
         let name = ("portreeve-store", "the writer thread");
-        Worker::start(name, QUEUE_MAX, move |queue| run(&connection, queue)).map(|worker| Self(Some(worker)))
+        Worker::start(name, QUEUE_MAX, move |queue| run(&connection, &mut pages, queue))
+            .map(|worker| Self(Some(worker)))
     }
 
     /// No writer: the store is open for reading.
@@ -198,7 +200,7 @@ async fn answered<T>(answer: oneshot::Receiver<Result<T, StoreError>>) -> Result
     answer.await.map_err(|_| StoreError::Unknown("the writer thread ended during the write".to_owned()))?
 }
 
-fn run(connection: &Connection, queue: &mut Receiver<Box<dyn Job>>) {
+fn run(connection: &Connection, pages: &mut WritersPages, queue: &mut Receiver<Box<dyn Job>>) {
     let mut group = Vec::with_capacity(GROUP_MAX);
     let mut last = 0;
     while queue.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
@@ -211,6 +213,7 @@ fn run(connection: &Connection, queue: &mut Receiver<Box<dyn Job>>) {
         for job in group.drain(..) {
             job.answer(committed.as_ref().copied());
         }
+        pages.after_a_commit(connection);
     }
 }
 
