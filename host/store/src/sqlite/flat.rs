@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use portreeve_model::{Digest, Instant, OrderId};
 use rusqlite::{Connection, StatementStatus, params};
 
+use super::order_numbers::{Numbers, by_id, by_number};
 use super::rows::{self, digest};
 use super::{
     billed, counts, credit, dead_letter, exception, interchange, level, measure, notice, operation, order_event,
@@ -169,12 +170,16 @@ fn what_is_known_of_an_order_costs_the_same_however_much_was_said_of_it() {
                 .unwrap();
         }
         transaction.commit().unwrap();
-        let standing = order_event::standing(&connection, OrderId::parse(order).unwrap()).unwrap();
-        assert!(standing.exists && !standing.cancel_requested && standing.progress.is_none());
-        steps(&connection, order_event::STANDING)
+        let numbers = Numbers::default();
+        for _ in 0..2 {
+            let standing = order_event::standing(&connection, OrderId::parse(order).unwrap(), &numbers).unwrap();
+            assert!(standing.exists && !standing.cancel_requested && standing.progress.is_none());
+        }
+        [by_id, by_number].map(|which| steps(&connection, &which(order_event::STANDING)))
     };
     let (few, many) = (cost(10), cost(10_000));
-    assert!(few > 0 && many <= few + few / 10, "{few} steps after 10 events, {many} after 10,000");
+    assert!(few.iter().all(|steps| *steps > 0), "{few:?}");
+    assert!(many.iter().zip(few).all(|(many, few)| *many <= few + few / 10), "{few:?} steps, then {many:?}");
 }
 
 /// Orders that each have a delivery for a target that is up, and for one that is down so many, one
@@ -393,6 +398,8 @@ fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
     let (numbered, overdue) = (interchange::numbered_sql(), interchange::overdue_sql());
     let (kept, views) = (retention::kept(), order_event::views());
     let untaken = untaken::page();
+    let of_orders = [order_event::STANDING, order_event::ORIGIN, order_event::KNOWN];
+    let of_orders = of_orders.map(|select| [by_id(select), by_number(select)]).concat();
     let looked_up = [
         oversight::WEIGHED,
         oversight::JUDGED,
@@ -409,7 +416,6 @@ fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
         exception::OPEN_PROPOSAL,
         retention::PAYLOADS,
         &kept,
-        order_event::STANDING,
         order_event::JOINS,
         order_event::HAS,
         billed::ORDERS,
@@ -425,7 +431,7 @@ fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
         &untaken,
         untaken::CONTENT,
     ];
-    let looked_up = looked_up.into_iter().chain(views.iter().map(String::as_str)).collect::<Vec<_>>();
+    let looked_up = looked_up.into_iter().chain(views.iter().chain(&of_orders).map(String::as_str)).collect::<Vec<_>>();
     for sql in looked_up.iter().chain(&exception::WRITES).chain(&pause::WRITES).chain(&credit::WRITES) {
         let found = scans(&connection, sql);
         let few = |step: &&String| {
@@ -435,5 +441,16 @@ fn what_is_shown_decided_or_forgotten_of_an_exception_is_found_by_indices() {
         };
         let of_few: Vec<_> = found.iter().filter(few).collect();
         assert!(of_few.is_empty(), "{sql}: {found:?}");
+    }
+}
+
+#[test]
+fn an_order_whose_number_is_known_is_found_without_the_index_over_ids() {
+    let connection = empty();
+    for select in [order_event::STANDING, order_event::ORIGIN, order_event::KNOWN] {
+        let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", by_number(select))).unwrap();
+        let mut rows = plan.raw_query();
+        let first: String = rows.next().unwrap().unwrap().get(3).unwrap();
+        assert_eq!(first, "SEARCH orders USING INTEGER PRIMARY KEY (rowid=?)", "{select}");
     }
 }

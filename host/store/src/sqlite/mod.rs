@@ -42,6 +42,7 @@ mod history;
 mod interchange;
 
 mod order_event;
+mod order_numbers;
 
 mod notice;
 
@@ -105,6 +106,7 @@ use crate::contract::{
     WaitingDeliveries, WaitingOrders, WeighedProposal,
 };
 use crate::proof::{Attempt, Committed, Journaled, Permit, PollPermit, Settled, SubscriptionPermit};
+use order_numbers::Numbers;
 use pages::WritersPages;
 use reader::Reader;
 use writer::Writer;
@@ -149,6 +151,7 @@ pub struct SqliteStore {
     writer: Writer,
     reader: Arc<Reader>,
     people: Arc<Reader>,
+    numbers: Arc<Numbers>,
     /// Held as long as the store lives: a second process is refused. A reader needs none.
     _lock: Option<File>,
 }
@@ -185,7 +188,13 @@ impl SqliteStore {
         let people = connect(&file)?;
         people.pragma_update(None, "cache_size", -PEOPLES_CACHE_KIB).map_err(failed)?;
         let people = Arc::new(Reader::start("portreeve-views", people)?);
-        Ok(Self { writer: Writer::start(connection, pages)?, reader, people, _lock: Some(lock) })
+        Ok(Self {
+            writer: Writer::start(connection, pages)?,
+            reader,
+            people,
+            numbers: Arc::default(),
+            _lock: Some(lock),
+        })
     }
 
     /// Opens an existing store for reading alone, also while a host works on it:
@@ -207,7 +216,8 @@ impl SqliteStore {
                 .map_err(failed)?;
         }
         let reader = Arc::new(Reader::start("portreeve-reads", connection)?);
-        Ok(Self { writer: Writer::none(), people: Arc::clone(&reader), reader, _lock: None })
+        let people = Arc::clone(&reader);
+        Ok(Self { writer: Writer::none(), reader, people, numbers: Arc::default(), _lock: None })
     }
 
     /// A read that an order waits for.
@@ -485,6 +495,7 @@ impl Store for SqliteStore {
         &self,
         decisions: Vec<DecisionCommit>,
     ) -> Result<Vec<Result<Committed, StoreError>>, StoreError> {
+        let numbers = Arc::clone(&self.numbers);
         self.writer
             .write(move |tx| {
                 let mut waits = BTreeSet::new();
@@ -492,7 +503,7 @@ impl Store for SqliteStore {
                     let order = decision.decided.order();
                     let result = match order.filter(|order| waits.contains(order)) {
                         Some(order) => Err(StoreError::OrderWaits { order }),
-                        None => tx.alone(|tx| rows::commit_decision(tx, decision)),
+                        None => tx.alone(|tx| rows::commit_decision(tx, decision, &numbers)),
                     };
                     if result.is_err() {
                         waits.extend(order);
@@ -866,7 +877,9 @@ impl Store for SqliteStore {
     }
 
     async fn order_standings(&self, ids: Vec<OrderId>) -> Result<Vec<OrderStanding>, StoreError> {
-        self.read(move |connection| ids.iter().map(|id| order_event::standing(connection, *id)).collect()).await
+        let numbers = Arc::clone(&self.numbers);
+        let standing = move |connection: &_, id: &OrderId| order_event::standing(connection, *id, &numbers);
+        self.read(move |connection| ids.iter().map(|id| standing(connection, id)).collect()).await
     }
 
     async fn item_standings(&self, ids: Vec<ItemId>) -> Result<Vec<Option<ItemStanding>>, StoreError> {
@@ -878,7 +891,8 @@ impl Store for SqliteStore {
     }
 
     async fn order_origin(&self, order: OrderId) -> Result<Option<OrderOrigin>, StoreError> {
-        self.read(move |connection| order_event::origin(connection, order)).await
+        let numbers = Arc::clone(&self.numbers);
+        self.read(move |connection| order_event::origin(connection, order, &numbers)).await
     }
 
     async fn order_events(&self, order: OrderId, after: u64, limit: u32) -> Result<Vec<OrderEventView>, StoreError> {
@@ -908,7 +922,8 @@ impl Store for SqliteStore {
     }
 
     async fn order_trail(&self, id: OrderId) -> Result<Option<OrderTrail>, StoreError> {
-        self.read_for_people(move |connection| trail::order_trail(connection, id)).await
+        let numbers = Arc::clone(&self.numbers);
+        self.read_for_people(move |connection| trail::order_trail(connection, id, &numbers)).await
     }
 
     async fn input_documents(&self, input: InputId, limit: u32) -> Result<Vec<DocumentView>, StoreError> {

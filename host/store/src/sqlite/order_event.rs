@@ -13,11 +13,15 @@ use crate::contract::{
     OrderEventView, OrderName, OrderOrigin, OrderStanding, OrderState, PayloadRef, Room, Stop, StoreError,
 };
 use crate::proof::Permit;
+use crate::sqlite::order_numbers::Numbers;
 use crate::sqlite::rows::{
     About, Its, Kept, Result, damaged, digest, insert_hold, insert_outbox, journal, order_state, outbox_id,
     payload_ref, signed, unsigned,
 };
 use crate::sqlite::{billed, credit, exception, failed, kept_back, progress};
+
+/// Of the order that an event is about: its state, and its own event.
+pub(super) const KNOWN: &str = "orders.state, orders.event FROM orders";
 
 /// Keeps an event, and what it does to its order.
 pub(super) fn insert(
@@ -26,13 +30,13 @@ pub(super) fn insert(
     event: &NewOrderEvent,
     position: i64,
     kept: &Kept,
+    numbers: &Numbers,
 ) -> Result<()> {
     let order = event.order.to_string();
     let (content, record) = (kept.place(event.event)?, kept.place(event.decision)?);
-    let known: Option<(i64, String, i64)> = tx
-        .prepare_cached("SELECT seq, state, event FROM orders WHERE id = ?1")
-        .and_then(|mut known| known.query_row([&order], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional())
-        .map_err(failed)?;
+    let known: Option<(i64, String, i64)> = numbers.find(tx, KNOWN, event.order, |order_seq, row| {
+        Ok((order_seq, row.get(1).map_err(failed)?, row.get(2).map_err(failed)?))
+    })?;
     let order_seq = known.as_ref().map(|(seq, ..)| *seq);
     tx.prepare_cached(
         "INSERT INTO order_event (position, order_id, order_seq, kind, event, decision, decided_at, leaf, outcome)
@@ -235,38 +239,37 @@ fn held_when_nothing_is_in_doubt(tx: &Connection, order: &str) -> Result<()> {
 
 /// What is known of an order that is here: whether it is to be cancelled, and how far it is. The
 /// order is looked for once. A payload that is gone is that order's fate, as everywhere.
-pub(super) const STANDING: &str = "SELECT orders.state, coalesce(own.commitment, zeroblob(32)), orders.event,
+pub(super) const STANDING: &str = "orders.state, coalesce(own.commitment, zeroblob(32)), orders.event,
             EXISTS (SELECT 1 FROM order_event WHERE order_id = ?1 AND kind = 'order.cancel-requested'),
             (SELECT count(*) FROM order_event WHERE order_id = ?1 AND outcome = 'early'),
             order_progress.version, order_progress.state, coalesce(record.commitment, zeroblob(32)),
             order_progress.record, orders.channel
      FROM orders LEFT JOIN payload AS own ON own.id = orders.event
           LEFT JOIN order_progress ON order_progress.order_seq = orders.seq
-          LEFT JOIN payload AS record ON record.id = order_progress.record
-     WHERE orders.id = ?1";
+          LEFT JOIN payload AS record ON record.id = order_progress.record";
 
 /// What was said of an order that is not here.
 const SAID_OF_NONE: &str =
     "SELECT EXISTS (SELECT 1 FROM order_event WHERE order_id = ?1 AND kind = 'order.cancel-requested'),
             (SELECT count(*) FROM order_event WHERE order_id = ?1 AND outcome = 'early')";
 
-pub(super) fn standing(connection: &Connection, order: OrderId) -> Result<OrderStanding> {
-    let order = order.to_string();
-    let mut statement = connection.prepare_cached(STANDING).map_err(failed)?;
-    let mut rows = statement.query([&order]).map_err(failed)?;
-    if let Some(row) = rows.next().map_err(failed)? {
-        return Ok(OrderStanding {
+pub(super) fn standing(connection: &Connection, order: OrderId, numbers: &Numbers) -> Result<OrderStanding> {
+    let here = numbers.find(connection, STANDING, order, |_, row| {
+        Ok(OrderStanding {
             exists: true,
             decided: Some(decided(row)?),
-            cancel_requested: row.get(3).map_err(failed)?,
-            early: row.get(4).map_err(failed)?,
-            progress: progress::of(row, 5)?,
-            channel: Some(channel(row, 9)?),
-        });
+            cancel_requested: row.get(4).map_err(failed)?,
+            early: row.get(5).map_err(failed)?,
+            progress: progress::of(row, 6)?,
+            channel: Some(channel(row, 10)?),
+        })
+    })?;
+    if let Some(here) = here {
+        return Ok(here);
     }
     let mut statement = connection.prepare_cached(SAID_OF_NONE).map_err(failed)?;
     let (cancel_requested, early) =
-        statement.query_row([&order], |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed)?;
+        statement.query_row([order.to_string()], |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed)?;
     Ok(OrderStanding { cancel_requested, early, ..OrderStanding::default() })
 }
 
@@ -276,24 +279,22 @@ fn channel(row: &Row<'_>, column: usize) -> Result<ChannelId> {
 }
 
 fn decided(row: &Row<'_>) -> Result<(OrderState, PayloadRef)> {
-    let event = payload_ref(row, 1).map_err(|error| damaged("the event of an order", &error))?;
-    Ok((order_state(row, 0)?, event))
+    let event = payload_ref(row, 2).map_err(|error| damaged("the event of an order", &error))?;
+    Ok((order_state(row, 1)?, event))
 }
 
 /// Where an order came from. A payload that is gone is that order's fate, as everywhere.
 pub(super) const ORIGIN: &str =
-    "SELECT orders.number, document.partner, coalesce(payload.commitment, zeroblob(32)), orders.event
+    "orders.number, document.partner, coalesce(payload.commitment, zeroblob(32)), orders.event
      FROM orders JOIN document ON document.position = orders.position
-          LEFT JOIN payload ON payload.id = orders.event
-     WHERE orders.id = ?1";
+          LEFT JOIN payload ON payload.id = orders.event";
 
-pub(super) fn origin(connection: &Connection, order: OrderId) -> Result<Option<OrderOrigin>> {
-    let mut statement = connection.prepare_cached(ORIGIN).map_err(failed)?;
-    let mut rows = statement.query([order.to_string()]).map_err(failed)?;
-    let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
-    let (number, partner) = (row.get(0).map_err(failed)?, row.get(1).map_err(failed)?);
-    let event = payload_ref(row, 2).map_err(|error| damaged("the event of an order", &error))?;
-    Ok(Some(OrderOrigin { number, partner, event }))
+pub(super) fn origin(connection: &Connection, order: OrderId, numbers: &Numbers) -> Result<Option<OrderOrigin>> {
+    numbers.find(connection, ORIGIN, order, |_, row| {
+        let (number, partner) = (row.get(1).map_err(failed)?, row.get(2).map_err(failed)?);
+        let event = payload_ref(row, 3).map_err(|error| damaged("the event of an order", &error))?;
+        Ok(OrderOrigin { number, partner, event })
+    })
 }
 
 /// The orders that somebody means by a name, two at most.

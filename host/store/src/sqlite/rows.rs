@@ -20,6 +20,7 @@ use crate::contract::{
     Settlement, StateChanges, StoreError, TreeHead, UnsequencedLeaf,
 };
 use crate::proof::{Committed, FirstDocument, Journaled, Permit, Settled, Taken};
+use crate::sqlite::order_numbers::Numbers;
 use crate::sqlite::{
     budget, credit, dead_letter, envelope, exception, failed, find, history, interchange, level, operation,
     order_event, oversight, package, poll, trail,
@@ -466,7 +467,7 @@ pub(super) fn first_decided(
         .transpose()
 }
 
-pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Result<Committed> {
+pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit, numbers: &Numbers) -> Result<Committed> {
     let position = signed(decision.document.position.0)?;
     let state = match &decision.decided {
         Decided::Order(_) | Decided::Event(_) | Decided::Level(_) | Decided::Answered(_) => "decided",
@@ -516,8 +517,11 @@ pub(super) fn commit_decision(tx: &Connection, decision: &DecisionCommit) -> Res
     .map_err(failed)?;
     let kept = Kept::insert(tx, decision)?;
     match &decision.decided {
-        Decided::Order(order) => insert_order(tx, decision, order, position, &kept)?,
-        Decided::Event(event) => order_event::insert(tx, decision, event, position, &kept)?,
+        Decided::Order(order) => {
+            let order_seq = insert_order(tx, decision, order, position, &kept)?;
+            numbers.keep(order.id, order_seq);
+        }
+        Decided::Event(event) => order_event::insert(tx, decision, event, position, &kept, numbers)?,
         Decided::Level(new) => level::insert(tx, decision, new, position, &kept)?,
         Decided::Answered(answer) => interchange::answer(tx, decision, answer, position, &kept)?,
         Decided::Duplicate { .. } => {}
@@ -558,13 +562,14 @@ fn order_at(tx: &Connection, position: i64) -> Result<Option<OrderId>> {
         .transpose()
 }
 
+/// Returns the order's number.
 fn insert_order(
     tx: &Connection,
     decision: &DecisionCommit,
     order: &NewOrder,
     position: i64,
     kept: &Kept,
-) -> Result<()> {
+) -> Result<i64> {
     let document = &decision.document;
     let id = order.id.to_string();
     // INVARIANT: a hold holds. Of an order that is not released there is word, whoever decides.
@@ -620,7 +625,8 @@ fn insert_order(
     }
     // Last: what others wait for is held for as short as can be.
     budget::spend(tx, &order.holds, order.value, decision.at)?;
-    order.credit.iter().try_for_each(|reservation| credit::reserve(tx, order_seq, reservation))
+    order.credit.iter().try_for_each(|reservation| credit::reserve(tx, order_seq, reservation))?;
+    Ok(order_seq)
 }
 
 /// Whose a delivery is.
@@ -734,7 +740,7 @@ pub(super) fn end_claims(connection: &Connection) -> Result<()> {
     END_CLAIMS.iter().try_for_each(|end| connection.execute(end, []).map(drop)).map_err(failed)
 }
 
-/// Of deliveries those that bar others are looked at: the rest are over, and nobody claims them.
+/// Claims that are to be ended are of deliveries that are pending or in doubt; all of those are in the two indexes.
 pub(super) const END_CLAIMS: [&str; 4] = [
     "UPDATE outbox INDEXED BY outbox_line
      SET lease_until = CASE WHEN unresolved THEN min(lease_until, ask_at) ELSE 0 END

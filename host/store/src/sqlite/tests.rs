@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use portreeve_model::{Currency, Digest, ExceptionAction, ExceptionKind, PluginName};
-use rusqlite::{Connection, hooks::Wal};
+use rusqlite::{Connection, StatementStatus, hooks::Wal};
 use tempfile::TempDir;
 
+use super::order_numbers::{by_id, by_number};
 use super::writer::QUEUE_MAX;
-use super::{PEOPLES_CACHE_KIB, SCHEMA_VERSION, SqliteStore, failed, pages};
+use super::{PEOPLES_CACHE_KIB, SCHEMA_VERSION, SqliteStore, failed, order_event, pages};
 use crate::conformance::fixture::{
     ALL, ASK_MS, HOLD_MS, NOW, abandon, about_order, applied, ask_to_cancel, claim, cleared, commit, dead, decision_of,
     event_in, held, hold_back, input, input_id, keep, kept_back, leaf, lease, leaves, next, observe, order_id,
@@ -150,6 +151,24 @@ async fn of_a_small_file_the_writer_keeps_what_others_keep() {
     assert_eq!(store.writer.write(move |tx| kept_kib(tx)).await.unwrap(), pages::SMALL_KIB);
     assert_eq!(store.read(kept_kib).await.unwrap(), pages::SMALL_KIB);
     assert_eq!(store.read_for_people(kept_kib).await.unwrap(), PEOPLES_CACHE_KIB);
+}
+
+#[tokio::test]
+async fn what_is_said_of_an_order_that_came_lately_looks_for_no_id() {
+    let folder = Folder::new();
+    let own = Arc::new(folder.try_open().unwrap());
+    let store: Arc<dyn Store> = Arc::clone(&own) as _;
+    release(&store, 1, "PO-1", &[]).await;
+    keep(&store, input(11, &["LATER"])).await;
+    let document = next(&store).await;
+    assert!(store.order_standings(vec![order_id("PO-1")]).await.unwrap().remove(0).exists);
+    commit(&store, about_order(document, "PO-1", OrderEventKind::Changed, leaf(12))).await.unwrap();
+    let ran = |connection: &Connection, columns: &str| {
+        [by_id(columns), by_number(columns)]
+            .map(|sql| connection.prepare_cached(&sql).unwrap().get_status(StatementStatus::Run))
+    };
+    assert_eq!(own.writer.write(move |tx| Ok(ran(tx, order_event::KNOWN))).await.unwrap(), [0, 1]);
+    assert_eq!(own.read(move |connection| Ok(ran(connection, order_event::STANDING))).await.unwrap(), [0, 1]);
 }
 
 /// Polled once, without tokio's budget for a task, which a thousand of these exceed.

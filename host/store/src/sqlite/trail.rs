@@ -13,6 +13,7 @@ use super::rows::{self, Result};
 use crate::contract::{
     DocumentPosition, DocumentView, ExceptionView, InputId, InputView, OrderState, OrderTrail, OrderView, TrailLeaf,
 };
+use crate::sqlite::order_numbers::Numbers;
 use crate::sqlite::{exception, failed, kept_back, order_event};
 
 /// Keeps a leaf, and that it is about the order with this number. Says the leaf's own.
@@ -24,7 +25,7 @@ pub(super) fn leaf_about_order(tx: &Connection, leaf: &Leaf, order_seq: i64) -> 
     Ok(leaf)
 }
 
-pub(super) fn order_trail(connection: &Connection, id: OrderId) -> Result<Option<OrderTrail>> {
+pub(super) fn order_trail(connection: &Connection, id: OrderId, numbers: &Numbers) -> Result<Option<OrderTrail>> {
     let text = id.to_string();
     let found = connection
         .prepare_cached(
@@ -62,7 +63,7 @@ pub(super) fn order_trail(connection: &Connection, id: OrderId) -> Result<Option
     let exceptions = exceptions_of(connection, &text, input.id)?;
     let leaves = leaves(connection, &text)?;
     let events = order_event::latest(connection, &text)?;
-    let progress = order_event::standing(connection, id)?.progress;
+    let progress = order_event::standing(connection, id, numbers)?.progress;
     Ok(Some(OrderTrail { input, holds, reviews, exceptions, events, progress, leaves }))
 }
 
